@@ -1,0 +1,245 @@
+"""``load_clip``: the only way from the bytes of a video to the input of a model.
+
+    bytes --demux--> packets --timestamps--> plan (sampling.py) --decode--> frames --swscale, rotate, crop--> uint8 array
+
+One pass over the container collects the coded frames of the video stream (compressed, so no larger than the file). Their
+presentation times decide which frames to take; decoding then stops after the last of them. Header fields that a broken
+or hostile file can set freely (duration, frame count, nominal size) are never trusted.
+"""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from os import PathLike
+from pathlib import Path
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from clips.errors import (
+    DecodeFailed,
+    DimensionsOutOfRange,
+    DurationOutOfRange,
+    NotAVideo,
+    NoVideoStream,
+    TooFewFrames,
+    UnsupportedContainer,
+)
+from clips.limits import CONTAINER_FORMATS, VIDEO_CODECS, DecodeLimits
+from clips.picture import display_geometry, to_picture
+from clips.sampling import Window, frames_on_screen, segment_centres, stream_window
+from clips.spec import ClipSpec
+
+VideoSource = bytes | str | PathLike[str]
+
+# What PyAV raises for a damaged file besides its own errors: text that is not UTF-8, a codec context that is not
+# there, ENOMEM for a container with thousands of streams, plain OSError for EBUSY.
+_BROKEN_FILE = (av.FFmpegError, UnicodeError, OSError, MemoryError, AttributeError, ValueError, OverflowError)
+
+
+@dataclass(frozen=True)
+class VideoFacts:
+    """What the decoder saw of a video."""
+
+    container: str
+    """FFmpeg's name of the demuxer, such as ``mov,mp4,m4a,3gp,3g2,mj2``."""
+    codec: str
+    """FFmpeg's name of the decoder, such as ``h264``."""
+    width: int
+    """Columns as shown (after rotation and pixel aspect), px."""
+    height: int
+    """Rows as shown, px."""
+    duration_seconds: float
+    """From the first frame's presentation time to the end of the last."""
+    frame_count: int
+    """Coded frames in the stream."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """The input of a model, and where it came from."""
+
+    frames: NDArray[np.uint8]
+    """Shape (num_frames, height, width, 3), uint8, RGB, C-contiguous."""
+    frame_times_seconds: tuple[float, ...]
+    """Presentation time of each frame, counted from the first frame of the video."""
+    video: VideoFacts
+
+
+def load_clip(source: VideoSource, spec: ClipSpec, limits: DecodeLimits | None = None) -> Clip:
+    """Decode one clip: ``spec.num_frames`` frames from the middles of equal segments of the whole video.
+
+    ``source`` is the video's bytes, or the path of a local file. Only the bytes decide what it is: no name reaches
+    FFmpeg, so a name can neither choose a demuxer nor open another file. The same bytes and spec give the same array.
+
+    Raises: ClipError: the video cannot become a clip (``clips.errors`` draws the tree). OSError: the path cannot be read.
+    """
+    data = source if isinstance(source, bytes) else Path(source).read_bytes()
+    limits = limits or DecodeLimits()
+    with _open(data, limits) as container:
+        stream = _video_stream(container, limits)
+        packets = _read_packets(container, stream, limits)
+        timestamps = _rising_timestamps(packets)
+        window = _window(packets, timestamps, stream, limits)
+        targets = segment_centres(window, spec.num_frames)
+        chosen = _decode_chosen(packets, frames_on_screen(timestamps, targets), targets, limits)
+        shown = display_geometry(chosen[0], stream.sample_aspect_ratio)
+        return Clip(
+            frames=np.stack([to_picture(frame, spec, stream.sample_aspect_ratio, limits) for frame in chosen]),
+            frame_times_seconds=tuple(_seconds(_time_of(frame) - window.start, stream) for frame in chosen),
+            video=VideoFacts(
+                container=container.format.name,
+                codec=stream.codec_context.name,
+                width=shown.width,
+                height=shown.height,
+                duration_seconds=_seconds(window.end - window.start, stream),
+                frame_count=len(timestamps),
+            ),
+        )
+
+
+@contextmanager
+def _open(data: bytes, limits: DecodeLimits) -> Iterator[InputContainer]:
+    """A container over ``data`` alone; always closed. A nameless buffer, and FFmpeg may open nothing else."""
+    try:
+        container = av.open(
+            io.BytesIO(data),
+            options={
+                "format_whitelist": ",".join(CONTAINER_FORMATS),
+                "protocol_whitelist": "",
+                "max_pixels": str(limits.max_pixels),
+                "max_streams": str(limits.max_streams),
+            },
+            metadata_errors="replace",
+        )
+    except av.error.ArgumentError as problem:
+        raise UnsupportedContainer("This file format is not accepted; send MP4, MOV, MKV, WebM, AVI, MPEG or FLV.") from problem
+    except _BROKEN_FILE as problem:
+        raise NotAVideo("The data is not a video file, or its header is damaged or incomplete.") from problem
+    with container:
+        yield container
+
+
+def _video_stream(container: InputContainer, limits: DecodeLimits) -> VideoStream:
+    """The first real video stream (cover art does not count), set to one thread and to the allow-lists."""
+    stream = next((s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic), None)
+    if stream is None:
+        raise NoVideoStream("The file holds no video stream; send a file with a picture track.")
+    context = stream.codec_context
+    if context is None or context.name not in VIDEO_CODECS:
+        raise DecodeFailed("The video's codec is not accepted; send H.264, HEVC, VP8, VP9, AV1 or MPEG-4.")
+    context.thread_count = 1
+    # options given to av.open bound probing only: the decoder needs its own
+    context.options = {"max_pixels": str(limits.max_pixels), "codec_whitelist": ",".join(VIDEO_CODECS)}
+    if context.width * context.height > limits.max_pixels:
+        raise DimensionsOutOfRange(_too_large(context.width, context.height, limits))
+    return stream
+
+
+def _read_packets(container: InputContainer, stream: VideoStream, limits: DecodeLimits) -> list[Packet]:
+    """All coded frames of the stream in decoding order. A container that breaks off ends here; what came before counts."""
+    packets: list[Packet] = []
+    try:
+        for packet in container.demux(stream):
+            if packet.size:
+                packets.append(packet)
+            if len(packets) > limits.max_packets:
+                raise DurationOutOfRange(f"The video has more than {limits.max_packets} frames; send a shorter one.")
+    except _BROKEN_FILE as problem:
+        if not packets:
+            raise DecodeFailed("No frame could be read; the file is damaged or incomplete.") from problem
+    return packets
+
+
+def _rising_timestamps(packets: list[Packet]) -> list[int]:
+    """Distinct presentation times in ticks; a container that stores none has its decoding times read instead."""
+    timed = [p.pts for p in packets if p.pts is not None] or [p.dts for p in packets if p.dts is not None]
+    return sorted(set(timed))
+
+
+def _window(packets: list[Packet], timestamps: list[int], stream: VideoStream, limits: DecodeLimits) -> Window:
+    if len(timestamps) < limits.min_frames:
+        raise TooFewFrames(f"The video has {len(timestamps)} frame(s); at least {limits.min_frames} are needed.")
+    last = max(packets, key=lambda p: (p.pts is not None, p.pts or 0))
+    window = stream_window(timestamps, last.duration)
+    duration_seconds = _seconds(window.end - window.start, stream)
+    if duration_seconds > limits.max_duration_seconds:
+        raise DurationOutOfRange(
+            f"The video lasts {duration_seconds:.0f} s; at most {limits.max_duration_seconds:.0f} s are accepted."
+        )
+    return window
+
+
+def _decode_chosen(
+    packets: list[Packet], wanted: list[int], targets: list[Fraction], limits: DecodeLimits
+) -> list[VideoFrame]:
+    """The frames whose timestamps are ``wanted``, one for each target, in order; decoding stops after the last of them.
+
+    Where a wanted frame never appears (damaged data, or timestamps that the decoder corrects), the latest decoded frame
+    that is not after the target stands in, or the first one decoded.
+
+    Raises: DecodeFailed: too many packets were damaged. TooFewFrames: too few came out.
+    """
+    missing = set(wanted)
+    exact: dict[int, VideoFrame] = {}
+    latest: list[VideoFrame | None] = [None] * len(targets)
+    first: VideoFrame | None = None
+    decoded = damaged = read = 0
+    for read, frames in enumerate(_decode_packets(packets), start=1):
+        damaged += frames is None
+        for frame in frames or ():
+            decoded += 1
+            first = first or frame
+            time = _time_of(frame)
+            if time in missing:
+                exact[time] = frame
+                missing.discard(time)
+            for i, target in enumerate(targets):
+                before = latest[i]
+                if wanted[i] not in exact and time <= target and (before is None or time >= _time_of(before)):
+                    latest[i] = frame
+        if not missing and decoded >= limits.min_frames:
+            break
+    _check_damage(damaged, read, decoded, limits)
+    assert first is not None
+    return [exact.get(time) or latest[i] or first for i, time in enumerate(wanted)]
+
+
+def _decode_packets(packets: list[Packet]) -> Iterator[list[VideoFrame] | None]:
+    """The frames that each packet releases, then those the decoder held back; ``None`` for a packet that is damaged."""
+    context = packets[0].stream.codec_context
+    for packet in [*packets, None]:
+        try:
+            yield [frame for frame in context.decode(packet) if frame.width and frame.height]
+        except av.error.EOFError:
+            yield []
+        except _BROKEN_FILE:
+            yield None
+
+
+def _check_damage(damaged: int, read: int, decoded: int, limits: DecodeLimits) -> None:
+    if damaged > limits.max_damaged_fraction * read or (damaged and decoded < limits.min_frames):
+        raise DecodeFailed(f"{damaged} of {read} coded frames are damaged; send an intact file.")
+    if decoded < limits.min_frames:
+        raise TooFewFrames(f"Only {decoded} frame(s) could be decoded; at least {limits.min_frames} are needed.")
+
+
+def _time_of(frame: VideoFrame) -> int:
+    """Presentation time in ticks; a decoder that gives none gives its decoding time."""
+    time = frame.pts if frame.pts is not None else frame.dts
+    return time if time is not None else 0
+
+
+def _seconds(ticks: Fraction, stream: VideoStream) -> float:
+    return float(ticks * (stream.time_base or Fraction(1)))
+
+
+def _too_large(width: int, height: int, limits: DecodeLimits) -> str:
+    return f"A frame has {width} x {height} px; at most {limits.max_pixels} px in all are accepted. Send a smaller video."

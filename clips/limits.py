@@ -1,0 +1,53 @@
+"""What a video may cost before it is refused, and which formats and codecs FFmpeg may use at all."""
+
+from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt
+
+# FFmpeg's short names of demuxers. Absent on purpose: everything that follows references to other files or sockets
+# (hls, concat, sdp, rtsp, dash, image2), devices, and pictures.
+CONTAINER_FORMATS = ("mov", "mp4", "m4a", "3gp", "3g2", "mj2", "matroska", "webm", "avi", "mpegts", "mpeg", "flv", "ogg", "asf")
+
+# FFmpeg's names of decoders.
+VIDEO_CODECS = (
+    "h264",
+    "hevc",
+    "vp8",
+    "vp9",
+    "libdav1d",
+    "av1",
+    "mpeg1video",
+    "mpeg2video",
+    "mpeg4",
+    "msmpeg4v1",
+    "msmpeg4v2",
+    "msmpeg4",
+    "h263",
+    "flv",
+    "theora",
+    "wmv1",
+    "wmv2",
+    "wmv3",
+    "vc1",
+    "mjpeg",
+    "prores",
+)
+
+
+class DecodeLimits(BaseModel):
+    """Upper bounds on one video. A server sets them low, a training run on its own files may raise them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_pixels: PositiveInt = 4096 * 2304
+    """Width times height of a frame, px. The default admits 4K."""
+    max_aspect_ratio: PositiveFloat = 32.0
+    """Longer side over shorter side, as shown. A strip of 16384 x 1 px would be scaled to gigabytes before the crop."""
+    max_duration_seconds: PositiveFloat = 600.0
+    """Presentation time from the first frame to the end of the last."""
+    max_packets: PositiveInt = 40_000
+    """Coded frames in the video stream (600 s at 60 frames a second are 36,000)."""
+    max_streams: PositiveInt = 32
+    """Streams of any kind in the container."""
+    min_frames: PositiveInt = 2
+    """A single frame is a picture, not a video."""
+    max_damaged_fraction: float = 0.1
+    """Share of the coded frames read that may fail to decode before the whole video is refused."""
