@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -42,6 +43,9 @@ VideoSource = bytes | str | PathLike[str]
 # What PyAV raises for a damaged file besides its own errors: text that is not UTF-8, a codec context that is not
 # there, ENOMEM for a container with thousands of streams, plain OSError for EBUSY.
 _BROKEN_FILE = (av.FFmpegError, UnicodeError, OSError, MemoryError, AttributeError, ValueError, OverflowError)
+
+# PyAV 18 raises on tags that are not UTF-8 unless told otherwise; PyAV 19 (no such argument) escapes them
+_TEXT_ERRORS: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 
 
 @dataclass(frozen=True)
@@ -117,7 +121,7 @@ def _open(data: bytes, limits: DecodeLimits) -> Iterator[InputContainer]:
                 "max_pixels": str(limits.max_pixels),
                 "max_streams": str(limits.max_streams),
             },
-            metadata_errors="replace",
+            **_TEXT_ERRORS,
         )
     except av.error.ArgumentError as problem:
         raise UnsupportedContainer("This file format is not accepted; send MP4, MOV, MKV, WebM, AVI, MPEG or FLV.") from problem

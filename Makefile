@@ -1,0 +1,51 @@
+# make serve | make test | make help
+
+# the CUDA libraries (1.8 GB) are installed only beside an NVIDIA driver
+SERVE_LOCK := $(if $(wildcard /proc/driver/nvidia/version),serve-cuda.txt,$(if $(shell command -v nvidia-smi 2>/dev/null),serve-cuda.txt,serve.txt))
+DEV := .venv/dev/bin
+SOURCES := clipserve.py clips training app tests benchmarks
+
+.PHONY: help serve test check train-env format bench lock clean
+.DEFAULT_GOAL := help
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "make %-10s %s\n", $$1, $$2}'
+
+serve: .venv/serve/.ready  ## set up what the server needs, and serve the models in models/ (ARGS="--port 8080")
+	@.venv/serve/bin/clipserve serve $(ARGS)
+
+test: .venv/dev/.ready  ## set up what the tests need, and run all checks and tests
+	$(DEV)/ruff format --check $(SOURCES)
+	$(DEV)/ruff check $(SOURCES)
+	$(DEV)/mypy
+	$(DEV)/pytest $(ARGS)
+
+check: .venv/dev/.ready  ## format, lint, types and unit tests: before every commit
+	$(DEV)/ruff format --check $(SOURCES)
+	$(DEV)/ruff check $(SOURCES)
+	$(DEV)/mypy
+	$(DEV)/pytest -q tests/unit tests/contract
+
+train-env: .venv/dev/.ready  ## set up what training needs (torch: several GB)
+	@echo "ready: .venv/dev/bin/clipserve train --help"
+
+format: .venv/dev/.ready  ## format the code
+	$(DEV)/ruff format $(SOURCES)
+	$(DEV)/ruff check --fix $(SOURCES)
+
+bench: .venv/dev/.ready  ## measure decoding, the engine and the server; results under benchmarks/results
+	$(DEV)/python -m benchmarks.decode
+	$(DEV)/python -m benchmarks.engine
+	$(DEV)/python -m benchmarks.serve
+
+lock:  ## write the lock files anew (needs uv)
+	requirements/lock
+
+clean:  ## remove the virtual environments and caches
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache build *.egg-info
+
+.venv/serve/.ready: requirements/serve.txt requirements/serve-cuda.txt requirements/install pyproject.toml
+	@PYTHON="$(PYTHON)" requirements/install .venv/serve $(SERVE_LOCK)
+
+.venv/dev/.ready: requirements/dev.txt requirements/install pyproject.toml
+	@PYTHON="$(PYTHON)" requirements/install .venv/dev dev.txt
