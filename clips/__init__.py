@@ -1,9 +1,9 @@
 """Video bytes to model input: the one decoder that training and serving both run.
 
-    from clips import ClipSpec, load_clip
+from clips import ClipSpec, load_clip
 
-    clip = load_clip("lunge.mp4", ClipSpec(num_frames=8, height=224, width=224))
-    clip.frames.shape  # (8, 224, 224, 3), uint8 RGB
+clip = load_clip("lunge.mp4", ClipSpec(num_frames=8, height=224, width=224))
+clip.frames.shape  # (8, 224, 224, 3), uint8 RGB
 """
 
 from clips.decode import Clip, VideoFacts, load_clip

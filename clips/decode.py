@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import av
 import numpy as np
@@ -39,6 +39,7 @@ from clips.sampling import Window, frames_on_screen, segment_centres, stream_win
 from clips.spec import ClipSpec
 
 VideoSource = bytes | str | PathLike[str]
+VideoPacket: TypeAlias = "Packet[VideoStream]"  # generic for the type checker alone
 
 # What PyAV raises for a damaged file besides its own errors: text that is not UTF-8, a codec context that is not
 # there, ENOMEM for a container with thousands of streams, plain OSError for EBUSY.
@@ -46,6 +47,10 @@ _BROKEN_FILE = (av.FFmpegError, UnicodeError, OSError, MemoryError, AttributeErr
 
 # PyAV 18 raises on tags that are not UTF-8 unless told otherwise; PyAV 19 (no such argument) escapes them
 _TEXT_ERRORS: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+
+# Frames up to this size are measured while the container is probed, so that the answer can name the size; above it FFmpeg
+# gives up at once, whatever that would have cost.
+_PROBE_PIXELS = 4096 * 4096
 
 
 @dataclass(frozen=True)
@@ -118,7 +123,7 @@ def _open(data: bytes, limits: DecodeLimits) -> Iterator[InputContainer]:
             options={
                 "format_whitelist": ",".join(CONTAINER_FORMATS),
                 "protocol_whitelist": "",
-                "max_pixels": str(limits.max_pixels),
+                "max_pixels": str(max(limits.max_pixels, _PROBE_PIXELS)),
                 "max_streams": str(limits.max_streams),
             },
             **_TEXT_ERRORS,
@@ -147,9 +152,9 @@ def _video_stream(container: InputContainer, limits: DecodeLimits) -> VideoStrea
     return stream
 
 
-def _read_packets(container: InputContainer, stream: VideoStream, limits: DecodeLimits) -> list[Packet]:
+def _read_packets(container: InputContainer, stream: VideoStream, limits: DecodeLimits) -> list[VideoPacket]:
     """All coded frames of the stream in decoding order. A container that breaks off ends here; what came before counts."""
-    packets: list[Packet] = []
+    packets: list[VideoPacket] = []
     try:
         for packet in container.demux(stream):
             if packet.size:
@@ -162,13 +167,13 @@ def _read_packets(container: InputContainer, stream: VideoStream, limits: Decode
     return packets
 
 
-def _rising_timestamps(packets: list[Packet]) -> list[int]:
+def _rising_timestamps(packets: list[VideoPacket]) -> list[int]:
     """Distinct presentation times in ticks; a container that stores none has its decoding times read instead."""
     timed = [p.pts for p in packets if p.pts is not None] or [p.dts for p in packets if p.dts is not None]
     return sorted(set(timed))
 
 
-def _window(packets: list[Packet], timestamps: list[int], stream: VideoStream, limits: DecodeLimits) -> Window:
+def _window(packets: list[VideoPacket], timestamps: list[int], stream: VideoStream, limits: DecodeLimits) -> Window:
     if len(timestamps) < limits.min_frames:
         raise TooFewFrames(f"The video has {len(timestamps)} frame(s); at least {limits.min_frames} are needed.")
     last = max(packets, key=lambda p: (p.pts is not None, p.pts or 0))
@@ -182,7 +187,7 @@ def _window(packets: list[Packet], timestamps: list[int], stream: VideoStream, l
 
 
 def _decode_chosen(
-    packets: list[Packet], wanted: list[int], targets: list[Fraction], limits: DecodeLimits
+    packets: list[VideoPacket], wanted: list[int], targets: list[Fraction], limits: DecodeLimits
 ) -> list[VideoFrame]:
     """The frames whose timestamps are ``wanted``, one for each target, in order; decoding stops after the last of them.
 
@@ -196,7 +201,8 @@ def _decode_chosen(
     latest: list[VideoFrame | None] = [None] * len(targets)
     first: VideoFrame | None = None
     decoded = damaged = read = 0
-    for read, frames in enumerate(_decode_packets(packets), start=1):
+    for frames in _decode_packets(packets):
+        read += 1
         damaged += frames is None
         for frame in frames or ():
             decoded += 1
@@ -216,7 +222,7 @@ def _decode_chosen(
     return [exact.get(time) or latest[i] or first for i, time in enumerate(wanted)]
 
 
-def _decode_packets(packets: list[Packet]) -> Iterator[list[VideoFrame] | None]:
+def _decode_packets(packets: list[VideoPacket]) -> Iterator[list[VideoFrame] | None]:
     """The frames that each packet releases, then those the decoder held back; ``None`` for a packet that is damaged."""
     context = packets[0].stream.codec_context
     for packet in [*packets, None]:

@@ -39,7 +39,7 @@ def to_picture(
 ) -> NDArray[np.uint8]:
     """The frame as ``spec`` wants it: uint8 RGB, shape (height, width, 3).
 
-    Raises: DimensionsOutOfRange: more pixels than allowed, or an extreme aspect. DecodeFailed: a pixel format that libswscale refuses.
+    Raises: DimensionsOutOfRange: too many pixels, or an extreme aspect. DecodeFailed: libswscale refuses the pixel format.
     """
     shown = display_geometry(frame, sample_aspect_ratio)
     _check_geometry(frame, shown, limits)
@@ -52,7 +52,7 @@ def to_picture(
         )
     except (ValueError, OSError) as problem:
         raise DecodeFailed("The video's pixel format cannot be converted to RGB.") from problem
-    picture = np.rot90(rgb.to_ndarray(), turns)
+    picture: NDArray[np.uint8] = np.rot90(rgb.to_ndarray(), turns).view(np.uint8)
     top, left = (upright.height - spec.height) // 2, (upright.width - spec.width) // 2
     return picture[top : top + spec.height, left : left + spec.width]
 
@@ -60,8 +60,10 @@ def to_picture(
 def _check_geometry(frame: VideoFrame, shown: Size, limits: DecodeLimits) -> None:
     """Every frame is checked: the size may change in the middle of a stream."""
     if frame.width * frame.height > limits.max_pixels:
-        raise DimensionsOutOfRange(f"A frame has {frame.width} x {frame.height} px; at most {limits.max_pixels} px are accepted.")
+        raise DimensionsOutOfRange(
+            f"A frame has {frame.width} x {frame.height} px; at most {limits.max_pixels} px are accepted."
+        )
     if max(shown) > limits.max_aspect_ratio * min(shown):
         raise DimensionsOutOfRange(
-            f"A frame is shown at {shown.width} x {shown.height} px; sides may differ by a factor of {limits.max_aspect_ratio:g}."
+            f"A frame is shown at {shown.width} x {shown.height} px; its sides may differ {limits.max_aspect_ratio:g} times."
         )

@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Sequence
 from fractions import Fraction
+from itertools import pairwise
 from typing import NamedTuple
 
 
@@ -24,7 +25,7 @@ def stream_window(timestamps: Sequence[int], last_duration: int | None) -> Windo
     if not timestamps:
         raise ValueError("a stream without timestamps has no window")
     if not last_duration or last_duration <= 0:
-        intervals = sorted(b - a for a, b in zip(timestamps, timestamps[1:], strict=False))
+        intervals = sorted(b - a for a, b in pairwise(timestamps))
         last_duration = intervals[len(intervals) // 2] if intervals else 1
     return Window(Fraction(timestamps[0]), Fraction(timestamps[-1] + max(1, last_duration)))
 
