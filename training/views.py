@@ -18,7 +18,7 @@ class Views:
     Every picture is uint8 RGB of shape (height, width, 3); sizes may differ.
     """
 
-    def __init__(self, collections: Sequence[Sequence[Picture] | Picture], seed: int) -> None:
+    def __init__(self, collections: Sequence[Sequence[Picture]], seed: int) -> None:
         self.collections = [pictures for pictures in collections if len(pictures)]
         self.random = np.random.default_rng(seed)
 
@@ -35,8 +35,8 @@ class Views:
         return views
 
     def _picture(self) -> Picture:
-        pictures = self.collections[self.random.integers(len(self.collections))]
-        return np.asarray(pictures[self.random.integers(len(pictures))])
+        pictures = self.collections[int(self.random.integers(len(self.collections)))]
+        return pictures[int(self.random.integers(len(pictures)))]
 
     def _crop(self, picture: Picture, size: int) -> Tensor:
         """A random part (a quarter to all of the area, 3:4 to 4:3), scaled to ``size`` and flipped half of the time."""
@@ -46,7 +46,7 @@ class Views:
         crop_width, crop_height = min(width, round(math.sqrt(area * aspect))), min(height, round(math.sqrt(area / aspect)))
         top, left = self.random.integers(height - crop_height + 1), self.random.integers(width - crop_width + 1)
         part = np.ascontiguousarray(picture[top : top + crop_height, left : left + crop_width])
-        view = transforms.resize(torch.from_numpy(part).permute(2, 0, 1), [size, size], antialias=True)
+        view: Tensor = transforms.resize(torch.from_numpy(part).permute(2, 0, 1), [size, size], antialias=True)
         return view.flip(2) if self.random.random() < 0.5 else view
 
     def _uniform(self, count: int, low: float, high: float) -> Tensor:

@@ -1,0 +1,1 @@
+"""Measurements of whole commands; each writes its raw results, with the command and the machine, as JSON."""
