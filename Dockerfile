@@ -9,7 +9,6 @@ COPY requirements/ requirements/
 RUN /opt/clipserve/bin/pip install --require-hashes --only-binary :all: --requirement "requirements/${LOCK}"
 COPY pyproject.toml README.md clipserve.py ./
 COPY clips/ clips/
-COPY training/__init__.py training/
 COPY app/ app/
 RUN /opt/clipserve/bin/pip install --no-deps --no-build-isolation .
 

@@ -65,17 +65,22 @@ def _overview(argv: list[str]) -> int:
         print(f"clipserve: there is no command {argv[0]!r}", file=out)
     width = max(map(len, COMMANDS))
     lines = [f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items()]
-    print("usage: clipserve COMMAND ...\n\ncommands:", *lines, "", "clipserve COMMAND --help shows an example.", sep="\n", file=out)
+    print(
+        "usage: clipserve COMMAND ...\n\ncommands:",
+        *lines,
+        "",
+        "clipserve COMMAND --help shows an example.",
+        sep="\n",
+        file=out,
+    )
     return 0 if asked else 2
 
 
 def _missing_package(name: str, problem: ModuleNotFoundError) -> int:
-    """A training command in an environment that holds the server alone."""
-    if (problem.name or "").split(".")[0] in {"app", "clips", "training"}:
-        raise problem
+    """A training command in an environment, or an image, that holds the server alone."""
     print(
         f"clipserve {name}: the package {problem.name!r} is not installed here; "
-        "`make train-env` sets up an environment for training (.venv/dev)",
+        "`make train-env` in a checkout sets up an environment for training (.venv/dev)",
         file=sys.stderr,
     )
     return 1

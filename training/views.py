@@ -45,7 +45,7 @@ class Views:
         aspect = math.exp(self.random.uniform(math.log(3 / 4), math.log(4 / 3)))
         crop_width, crop_height = min(width, round(math.sqrt(area * aspect))), min(height, round(math.sqrt(area / aspect)))
         top, left = self.random.integers(height - crop_height + 1), self.random.integers(width - crop_width + 1)
-        part = np.ascontiguousarray(picture[top : top + crop_height, left : left + crop_width])
+        part = np.array(picture[top : top + crop_height, left : left + crop_width])
         view: Tensor = transforms.resize(torch.from_numpy(part).permute(2, 0, 1), [size, size], antialias=True)
         return view.flip(2) if self.random.random() < 0.5 else view
 

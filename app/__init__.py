@@ -1,0 +1,1 @@
+"""Request to probabilities: the HTTP server. ``app.main`` builds it, ``app.serve`` runs it."""

@@ -1,0 +1,1 @@
+"""Knows HTTP and no model: routes, schemas, uploads, problem details, authentication."""

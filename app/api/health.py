@@ -1,0 +1,21 @@
+"""Liveness and readiness. Both run on the event loop and touch no model: they stay cheap under load."""
+
+from fastapi import APIRouter
+
+from app.api.dependencies import ServiceDependency
+from app.api.schemas import HealthBody, ProblemBody
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/healthz", summary="Is the process alive?")
+async def healthz() -> HealthBody:
+    """200 for as long as the event loop turns. A failure means: restart me."""
+    return HealthBody(status="alive")
+
+
+@router.get("/readyz", summary="Does the server take videos?", responses={503: {"model": ProblemBody}})
+async def readyz(service: ServiceDependency) -> HealthBody:
+    """200 once every model is loaded, warm and has passed its golden clip; else, and while draining, 503 with the reason."""
+    service.classifier.readiness.check()
+    return HealthBody(status="ready")

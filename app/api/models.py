@@ -1,0 +1,44 @@
+"""``GET /models``: what is served, and how."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path
+
+from app.api.auth import require_api_key
+from app.api.dependencies import ServiceDependency
+from app.api.schemas import ModelBody, ModelListBody, ModelVersionsBody, ProblemBody
+from app.inference.served import ServedModel
+
+router = APIRouter(tags=["models"], dependencies=[Depends(require_api_key)])
+
+
+@router.get("/models", summary="List the served models")
+async def list_models(service: ServiceDependency) -> ModelListBody:
+    """Every served version of every model; empty while they load."""
+    models = service.classifier.models
+    return ModelListBody(default=models.default_name, models=[_body(model) for model in models])
+
+
+@router.get("/models/{name}", summary="Describe one model", responses={404: {"model": ProblemBody}})
+async def describe_model(service: ServiceDependency, name: Annotated[str, Path(max_length=64)]) -> ModelVersionsBody:
+    """The served versions of one model, the newest first."""
+    versions = service.classifier.models.versions(name)
+    bodies = [_body(versions[version]) for version in sorted(versions, reverse=True)]
+    return ModelVersionsBody(name=name, default_version=bodies[0].version, versions=bodies)
+
+
+def _body(model: ServedModel) -> ModelBody:
+    manifest, engine = model.manifest, model.engine
+    return ModelBody(
+        name=manifest.name,
+        version=manifest.version,
+        task=manifest.task,
+        labels=manifest.labels,
+        precision=engine.variant.precision,
+        execution_provider=engine.provider,
+        fallback_reason=engine.fallback_reason,
+        clip_spec=manifest.clip_spec,
+        thresholds=manifest.thresholds,
+        metrics=manifest.metrics,
+        licence=manifest.licence,
+    )

@@ -1,0 +1,104 @@
+"""Query parameters and the bodies of answers, as they appear at ``/docs``."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from clips import ClipSpec
+
+
+class ClassifyQuery(BaseModel):
+    """Parameters of ``POST /classify``; a misspelt one is refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: str | None = Field(None, max_length=64, description="Name of the model; the default one if absent")
+    version: int | None = Field(None, ge=1, description="Version of the model; the newest if absent")
+    top_k: int = Field(5, ge=0, description="How many labels to answer with; 0 for all")
+    timeout_ms: int | None = Field(None, ge=1, description="Time from the end of the upload to the answer, ms")
+
+
+class PredictionBody(BaseModel):
+    """One label."""
+
+    label: str
+    probability: float = Field(description="0 to 1")
+
+
+class VideoBody(BaseModel):
+    """What the decoder saw."""
+
+    container: str
+    codec: str
+    width: int = Field(description="px, as shown")
+    height: int = Field(description="px, as shown")
+    duration_seconds: float
+    frame_count: int
+    frame_times_seconds: list[float] = Field(description="Presentation times of the frames that the model saw")
+
+
+class TimesBody(BaseModel):
+    """Time of each stage, ms."""
+
+    upload: float
+    decode: float
+    queue: float
+    model: float
+
+
+class ClassificationBody(BaseModel):
+    """Answer to ``POST /classify``."""
+
+    model: str
+    version: int
+    predictions: list[PredictionBody] = Field(description="Most probable first")
+    video: VideoBody
+    times_ms: TimesBody
+
+
+class ModelBody(BaseModel):
+    """One served version of a model."""
+
+    name: str
+    version: int
+    task: Literal["single_label", "multi_label"]
+    labels: list[str] = Field(description="In the order of the model's output")
+    precision: Literal["fp32", "fp16", "int8"] = Field(description="The variant that runs")
+    execution_provider: Literal["cuda", "tensorrt", "cpu"] = Field(description="Where it really runs")
+    fallback_reason: str | None = Field(description="Why a faster provider was not taken")
+    clip_spec: ClipSpec
+    thresholds: list[float] | None = Field(description="multi_label: the probability from which a label counts")
+    metrics: dict[str, float] = Field(description="Validation metrics of the published model")
+    licence: str
+
+
+class ModelVersionsBody(BaseModel):
+    """Answer to ``GET /models/{name}``."""
+
+    name: str
+    default_version: int = Field(description="The version that answers a request which names none")
+    versions: list[ModelBody] = Field(description="Newest first")
+
+
+class ModelListBody(BaseModel):
+    """Answer to ``GET /models``."""
+
+    default: str | None = Field(description="The model that answers a request which names none")
+    models: list[ModelBody]
+
+
+class HealthBody(BaseModel):
+    """Answer to ``GET /healthz`` and ``GET /readyz``."""
+
+    status: Literal["alive", "ready"]
+
+
+class ProblemBody(BaseModel):
+    """Any failure (RFC 9457)."""
+
+    type: str = Field(examples=["urn:clipserve:problem:too_few_frames"])
+    title: str
+    status: int
+    detail: str
+    code: str = Field(description="Stable; meant for programs", examples=["too_few_frames"])
+    request_id: str

@@ -1,0 +1,170 @@
+"""Every way in which a request can fail, as a tree. The class carries code, status and title; ``app.api.problems`` answers.
+
+    Problem
+    ├── EmptyBody             400 empty_body
+    ├── MalformedUpload       400 malformed_upload        multipart that cannot be read, or without the field ``file``
+    ├── Unauthorized          401 unauthorized
+    ├── NotFound              404 not_found
+    ├── UnknownModel          404 unknown_model
+    ├── MethodNotAllowed      405 method_not_allowed
+    ├── UploadTimeout         408 upload_timeout
+    ├── UploadTooLarge        413 upload_too_large
+    ├── UnsupportedMediaType  415 unsupported_media_type  the Content-Type, not the video
+    ├── RefusedVideo          415 or 422                  code of the ClipError that refused it
+    ├── InvalidParameter      422 invalid_parameter
+    ├── QueueFull             429 queue_full
+    ├── InternalError         500 internal_error
+    │   └── InferenceFailed   500 inference_failed
+    ├── NotReady              503 not_ready
+    ├── Draining              503 draining
+    └── DeadlineExceeded      504 deadline_exceeded
+
+A command that cannot start raises ``clips.errors.CommandError`` or ``UsageError`` instead.
+"""
+
+from typing import ClassVar
+
+from clips.errors import ClipError, NotAVideo, UnsupportedContainer
+
+
+class Problem(Exception):
+    """A request that cannot be answered; ``detail`` is written for the person who sent it."""
+
+    status: ClassVar[int] = 500
+    code: str = "internal_error"
+    title: ClassVar[str] = "Something went wrong in the server"
+    detail: str = "The request was understood but could not be answered; try again later."
+    retry_after_seconds: ClassVar[int | None] = None
+
+    def __init__(self, detail: str | None = None) -> None:
+        self.detail = detail or self.detail
+        super().__init__(self.detail)
+
+    @property
+    def http_status(self) -> int:
+        """Status of the answer."""
+        return self.status
+
+
+class EmptyBody(Problem):
+    """No bytes where a video was expected."""
+
+    status, code, title = 400, "empty_body", "The request holds no video"
+    detail = "Send the video as the multipart field `file` or as the raw request body."
+
+
+class MalformedUpload(Problem):
+    """The multipart body breaks its own rules, or ours."""
+
+    status, code, title = 400, "malformed_upload", "The upload cannot be read"
+    detail = "Send exactly one file, in the multipart field `file`."
+
+
+class Unauthorized(Problem):
+    """No API key, or a wrong one."""
+
+    status, code, title = 401, "unauthorized", "An API key is needed"
+    detail = "Send a valid key in the header X-API-Key, or as Authorization: Bearer."
+
+
+class NotFound(Problem):
+    """No such route."""
+
+    status, code, title = 404, "not_found", "There is nothing at this address"
+    detail = "The routes are listed at /docs."
+
+
+class UnknownModel(Problem):
+    """No such model, or no such version of it."""
+
+    status, code, title = 404, "unknown_model", "This model is not served"
+
+
+class MethodNotAllowed(Problem):
+    """The route exists, the method does not."""
+
+    status, code, title = 405, "method_not_allowed", "This address does not answer that method"
+    detail = "The routes and their methods are listed at /docs."
+
+
+class UploadTimeout(Problem):
+    """The body took too long to arrive."""
+
+    status, code, title = 408, "upload_timeout", "The upload took too long"
+
+
+class UploadTooLarge(Problem):
+    """More bytes than the server accepts."""
+
+    status, code, title = 413, "upload_too_large", "The video is too large"
+
+
+class UnsupportedMediaType(Problem):
+    """A Content-Type that carries no video."""
+
+    status, code, title = 415, "unsupported_media_type", "This content type is not accepted"
+    detail = "Send multipart/form-data with the field `file`, or a raw body of type video/* or application/octet-stream."
+
+
+class RefusedVideo(Problem):
+    """The video cannot become a clip; the code is that of the ``ClipError``."""
+
+    title = "The video cannot be classified"
+
+    def __init__(self, refusal: ClipError) -> None:
+        super().__init__(str(refusal))
+        self.code = refusal.code
+        self._status = 415 if isinstance(refusal, NotAVideo | UnsupportedContainer) else 422
+
+    @property
+    def http_status(self) -> int:
+        """415 where the format is wrong, 422 where the content is."""
+        return self._status
+
+
+class InvalidParameter(Problem):
+    """A query parameter outside its range."""
+
+    status, code, title = 422, "invalid_parameter", "A parameter is not valid"
+
+
+class QueueFull(Problem):
+    """More clips wait than the server admits."""
+
+    status, code, title = 429, "queue_full", "The server is busy"
+    detail = "As many videos wait as the server admits; try again shortly."
+    retry_after_seconds = 1
+
+
+class InternalError(Problem):
+    """A fault of the server."""
+
+
+class InferenceFailed(InternalError):
+    """The model raised, or gave something that is not a row of probabilities for each clip."""
+
+    code, title = "inference_failed", "The model failed"
+    detail = "The model could not process this batch of clips; the request may be repeated."
+
+
+class NotReady(Problem):
+    """Models are loading or warming up, or failed their check."""
+
+    status, code, title = 503, "not_ready", "The server is not ready"
+    detail = "The server is starting; try again shortly."
+    retry_after_seconds = 5
+
+
+class Draining(Problem):
+    """The server is stopping and takes no new work."""
+
+    status, code, title = 503, "draining", "The server is stopping"
+    detail = "The server is stopping; send the request to another instance or again shortly."
+    retry_after_seconds = 5
+
+
+class DeadlineExceeded(Problem):
+    """The answer was not ready in time."""
+
+    status, code, title = 504, "deadline_exceeded", "The time for this request is over"
+    detail = "No answer was ready before the deadline; the request may be repeated, or given a larger timeout_ms."

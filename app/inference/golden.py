@@ -1,0 +1,29 @@
+"""The golden clip: a model calls itself ready once it gives the probabilities that were published with it."""
+
+import numpy as np
+
+from app.inference.decoder import Decoder
+from app.inference.engine import Engine
+from app.inference.repository import PublishedModel
+from clips import ClipError
+
+
+async def golden_mismatch(model: PublishedModel, engine: Engine, decoder: Decoder) -> str | None:
+    """Run the golden video as a request would; None where it passes, else what is wrong.
+
+    Raises: CommandError: its file is missing or was changed.
+    """
+    golden = model.manifest.golden
+    precision = engine.variant.precision
+    try:
+        clip = await decoder.decode(model.read_golden(), model.manifest.clip_spec)
+    except ClipError as problem:
+        return f"the golden clip of {model.title} cannot be decoded: {problem}"
+    probabilities = (await engine.run([clip.frames]))[0]
+    difference = float(np.abs(probabilities - np.array(golden.probabilities[precision], np.float32)).max())
+    if difference <= golden.tolerance[precision]:
+        return None
+    return (
+        f"the golden clip of {model.title} ({precision} on {engine.provider}) is off by {difference:.4f}; "
+        f"at most {golden.tolerance[precision]:g} is allowed"
+    )

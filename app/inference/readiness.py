@@ -1,0 +1,32 @@
+"""Whether the server takes videos, and why not."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from app.errors import Draining, NotReady
+from app.observability import logs, metrics
+
+State = Literal["loading", "warming", "ready", "unhealthy", "draining"]
+
+
+@dataclass
+class Readiness:
+    """loading -> warming -> ready, or unhealthy with reasons; draining from any of them, and for good."""
+
+    state: State = "loading"
+    reasons: list[str] = field(default_factory=lambda: ["models are loading"])
+
+    def become(self, state: State, *reasons: str) -> None:
+        """Change the state; a draining server stays one."""
+        if self.state == "draining":
+            return
+        self.state, self.reasons = state, list(reasons)
+        metrics.READY.set(state == "ready")
+        logs.info("readiness", state=state, reasons=self.reasons)
+
+    def check(self) -> None:
+        """Raises: Draining, NotReady: the server takes no video now; the detail gives the reasons."""
+        if self.state == "draining":
+            raise Draining
+        if self.state != "ready":
+            raise NotReady(f"The server is {self.state}: {'; '.join(self.reasons)}.")

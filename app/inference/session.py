@@ -1,0 +1,125 @@
+"""ONNX sessions: the one module that imports onnxruntime. A session is proven by running it, never by what is listed."""
+
+import contextlib
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from clips.errors import CommandError
+
+Provider = Literal["cuda", "tensorrt", "cpu"]
+
+_ORT_NAMES = {"cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider", "cpu": "CPUExecutionProvider"}
+_NVIDIA_DEVICES = (Path("/dev/nvidia0"), Path("/dev/nvidiactl"), Path("/dev/dxg"), Path("/proc/driver/nvidia/version"))
+
+
+class ProviderUnavailable(Exception):
+    """An execution provider cannot run a model here; the message says why."""
+
+
+@dataclass(frozen=True)
+class SessionOptions:
+    """What a session may use, and the largest batch it will see."""
+
+    intra_op_threads: int
+    max_batch_size: int
+
+
+class Session:
+    """A model on one provider. ``run`` blocks and is called from one thread at a time."""
+
+    def __init__(self, model: bytes, clip_shape: tuple[int, ...], num_labels: int, provider: Provider, options: SessionOptions):
+        """Load ``model`` (the bytes of an ONNX file) and prove that it runs: a warm-up of every bucket of batch sizes.
+
+        Raises: ProviderUnavailable: the provider cannot run it here. CommandError: the model breaks its contract.
+        """
+        self.provider = provider
+        _check_present(provider)
+        self._session = _create(model, clip_shape, provider, options)
+        _check_contract(self._session, clip_shape, num_labels)
+        active = self._session.get_providers()[0]
+        if active != _ORT_NAMES[provider]:
+            raise ProviderUnavailable(f"onnxruntime fell back to {active}; its libraries or the driver are missing")
+        self._warm_up(clip_shape, options.max_batch_size)
+
+    def run(self, clips: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """Probabilities of ``clips``: float32, shape (clips, labels)."""
+        probabilities: NDArray[np.float32] = self._session.run(["probabilities"], {"clips": np.stack(clips)})[0]
+        return probabilities
+
+    def _warm_up(self, clip_shape: tuple[int, ...], max_batch_size: int) -> None:
+        """Largest batch first, so that memory reaches its size once.
+
+        A session can report CUDA and still fail at its first convolution where cuDNN is missing.
+        """
+        clip = np.zeros(clip_shape, np.uint8)
+        try:
+            for size in batch_buckets(max_batch_size):
+                self.run([clip] * size)
+        except Exception as problem:  # onnxruntime's exceptions share no base class
+            raise ProviderUnavailable(f"the model does not run: {_first_line(problem)}") from problem
+
+
+def batch_buckets(max_batch_size: int) -> list[int]:
+    """Powers of two up to ``max_batch_size``, and that, falling: 12 -> [12, 8, 4, 2, 1]."""
+    powers = {2**i for i in range(max_batch_size.bit_length())}
+    return sorted(powers | {max_batch_size}, reverse=True)
+
+
+def _check_present(provider: Provider) -> None:
+    if provider == "cpu":
+        return
+    if not any(device.exists() for device in _NVIDIA_DEVICES):
+        raise ProviderUnavailable("there is no NVIDIA GPU here")
+    if _ORT_NAMES[provider] not in ort.get_available_providers():
+        raise ProviderUnavailable(f"this onnxruntime has no {_ORT_NAMES[provider]}; install onnxruntime-gpu[cuda,cudnn]")
+    with contextlib.redirect_stdout(io.StringIO()):
+        ort.preload_dlls()  # prints what it cannot find; the session says it better
+
+
+def _create(model: bytes, clip_shape: tuple[int, ...], provider: Provider, options: SessionOptions) -> Any:
+    settings = ort.SessionOptions()
+    settings.intra_op_num_threads = options.intra_op_threads
+    settings.inter_op_num_threads = 1
+    settings.log_severity_level = 3
+    # waiting threads that spin take the processor from the decoders
+    settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    chain = [(_ORT_NAMES[provider], _provider_options(provider, clip_shape, options))]
+    if provider == "tensorrt":
+        chain.append((_ORT_NAMES["cuda"], _provider_options("cuda", clip_shape, options)))
+    try:
+        return ort.InferenceSession(model, settings, providers=chain)
+    except Exception as problem:  # onnxruntime's exceptions share no base class
+        raise ProviderUnavailable(_first_line(problem)) from problem
+
+
+def _provider_options(provider: Provider, clip_shape: tuple[int, ...], options: SessionOptions) -> dict[str, str]:
+    if provider == "cuda":
+        # the default search is exhaustive, for each new batch size
+        return {"cudnn_conv_algo_search": "HEURISTIC"}
+    if provider == "tensorrt":
+        sizes = {"min": 1, "opt": options.max_batch_size, "max": options.max_batch_size}
+        return {f"trt_profile_{k}_shapes": f"clips:{'x'.join(map(str, (n, *clip_shape)))}" for k, n in sizes.items()}
+    return {}
+
+
+def _check_contract(session: Any, clip_shape: tuple[int, ...], num_labels: int) -> None:
+    """The graph's own input and output, against the manifest: uint8 clips in, one float32 row of probabilities out."""
+    inputs = [(i.name, i.type, tuple(i.shape[1:])) for i in session.get_inputs()]
+    if inputs != [("clips", "tensor(uint8)", clip_shape)] or isinstance(session.get_inputs()[0].shape[0], int):
+        raise CommandError(
+            f"the model takes {inputs}; expected one uint8 input `clips` of (batch, {', '.join(map(str, clip_shape))})"
+        )
+    outputs = [(o.name, o.type, o.shape[-1]) for o in session.get_outputs()]
+    if outputs != [("probabilities", "tensor(float)", num_labels)]:
+        raise CommandError(f"the model gives {outputs}; expected one float32 output `probabilities` of (batch, {num_labels})")
+
+
+def _first_line(problem: Exception) -> str:
+    return (str(problem).strip().splitlines() or [type(problem).__name__])[0][:300]

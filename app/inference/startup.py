@@ -1,0 +1,59 @@
+"""From an empty server to a ready one: repository, sessions, decode processes, golden clips."""
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.inference.batcher import BatchPolicy
+from app.inference.decoder import Decoder
+from app.inference.engine import Engine, RequestedProvider, load_engine
+from app.inference.golden import golden_mismatch
+from app.inference.readiness import Readiness
+from app.inference.repository import PublishedModel, published_models
+from app.inference.served import ServedModel, ServedModels, check_default_name
+from app.inference.session import SessionOptions
+from app.observability import logs
+
+
+@dataclass(frozen=True)
+class ModelStart:
+    """Which models to serve, and how."""
+
+    repository: Path
+    every_version: bool
+    default_name: str | None
+    provider: RequestedProvider
+    session: SessionOptions
+    batching: BatchPolicy
+
+
+async def start_models(start: ModelStart, served: ServedModels, decoder: Decoder, readiness: Readiness) -> None:
+    """Fill ``served``, start ``decoder`` and become ready, or unhealthy where a golden clip fails.
+
+    Raises: CommandError: no model, a changed file, or a provider that cannot run.
+    """
+    published = published_models(start.repository, start.every_version)
+    check_default_name(start.default_name, published)
+    decoding = asyncio.create_task(decoder.start())
+    try:
+        engines = [await _load(model, start) for model in published]
+        readiness.become("warming", "golden clips are checked")
+    finally:
+        await decoding
+    mismatches = [await golden_mismatch(model, engine, decoder) for model, engine in zip(published, engines, strict=True)]
+    for model, engine in zip(published, engines, strict=True):
+        served.add(ServedModel.start(model, engine, start.batching))
+    reasons = [mismatch for mismatch in mismatches if mismatch]
+    readiness.become("unhealthy" if reasons else "ready", *reasons)
+
+
+async def _load(model: PublishedModel, start: ModelStart) -> Engine:
+    engine = await asyncio.to_thread(load_engine, model, start.provider, start.session)
+    logs.info(
+        "model_loaded",
+        model=model.title,
+        precision=engine.variant.precision,
+        provider=engine.provider,
+        intra_op_threads=start.session.intra_op_threads,
+    )
+    return engine

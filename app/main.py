@@ -1,0 +1,90 @@
+"""The application: settings in, FastAPI out. The server listens at once and answers 503 until its models are proven."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+
+from app.api import classify, health, metrics, models, page
+from app.api.auth import digests
+from app.api.dependencies import Service, UploadLimits
+from app.api.problems import add_problem_handlers
+from app.api.requests import RequestMiddleware
+from app.inference.admission import Admission
+from app.inference.batcher import BatchPolicy
+from app.inference.classify import Classifier
+from app.inference.decoder import DecodePolicy, Decoder
+from app.inference.readiness import Readiness
+from app.inference.served import ServedModels
+from app.inference.session import SessionOptions
+from app.inference.startup import ModelStart, start_models
+from app.observability import logs
+from app.processors import usable_processors
+from app.settings import Settings
+from clips import DecodeLimits
+
+_DESCRIPTION = "Classifies videos: POST one to `/classify` and get the probability of each label."
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The server. Its models load in the background once it is started; ``app.state.start`` is that task."""
+    logs.set_up(settings.log_level)
+    readiness = Readiness()
+    served = ServedModels(settings.default_model)
+    decoder = Decoder(_decode_policy(settings))
+    classifier = Classifier(served, decoder, Admission(settings.max_queue_size), readiness)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.start = asyncio.create_task(start_models(_model_start(settings), served, decoder, readiness))
+        try:
+            yield
+        finally:
+            app.state.start.cancel()
+            await asyncio.gather(app.state.start, return_exceptions=True)
+            await served.close()
+            await decoder.close()
+
+    app = FastAPI(title="ClipServe", description=_DESCRIPTION, version="0.1.0", lifespan=lifespan, redoc_url=None)
+    app.state.service = Service(
+        classifier,
+        UploadLimits(settings.max_upload_bytes, settings.upload_timeout_seconds),
+        settings.request_timeout_ms,
+        digests(key.get_secret_value() for key in settings.api_keys),
+    )
+    for module in (classify, models, health, metrics, page):
+        app.include_router(module.router)
+    add_problem_handlers(app)
+    app.add_middleware(RequestMiddleware)
+    if settings.cors_origins:
+        _allow_origins(app, settings.cors_origins)
+    return app
+
+
+def _allow_origins(app: FastAPI, origins: tuple[str, ...]) -> None:
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=origins,
+        allow_methods=["GET", "POST"],
+        allow_headers=["Authorization", "Content-Type", "X-API-Key", "X-Request-ID"],
+        expose_headers=["Retry-After", "Server-Timing", "X-Request-ID"],
+    )
+
+
+def _decode_policy(settings: Settings) -> DecodePolicy:
+    limits = DecodeLimits(max_pixels=settings.decode_max_pixels, max_duration_seconds=settings.decode_max_duration_seconds)
+    return DecodePolicy(settings.decode_workers or usable_processors(), settings.decode_timeout_seconds, limits)
+
+
+def _model_start(settings: Settings) -> ModelStart:
+    return ModelStart(
+        repository=Path(settings.model_repository),
+        every_version=settings.model_versions == "all",
+        default_name=settings.default_model,
+        provider=settings.execution_provider,
+        session=SessionOptions(settings.intra_op_threads or usable_processors(), settings.max_batch_size),
+        batching=BatchPolicy(settings.max_batch_size, settings.max_queue_delay_ms / 1000, settings.max_queue_size),
+    )

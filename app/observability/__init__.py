@@ -1,0 +1,1 @@
+"""Every metric and every log line of the server."""

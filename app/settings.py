@@ -1,0 +1,106 @@
+"""Every setting of the server. The one module that reads the environment; ``docs/operations/settings.md`` is made from it."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from clips.errors import UsageError
+from clips.limits import DecodeLimits
+
+PREFIX = "CLIPSERVE_"
+
+_CLIP_LIMITS = DecodeLimits()
+
+
+class Settings(BaseSettings):
+    """Read from environment variables: ``port`` is ``CLIPSERVE_PORT``. Flags of ``clipserve serve`` win."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, env_ignore_empty=True)
+
+    host: str = Field("127.0.0.1", description="Address to listen on; `0.0.0.0` accepts connections from other machines.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    model_repository: str = Field("models", description="Folder that holds `<name>/<version>/manifest.json`.")
+    default_model: str | None = Field(
+        None, description="Model that answers a request which names none. Default: the only one, or the first by name."
+    )
+    model_versions: Literal["latest", "all"] = Field(
+        "latest", description="Versions to load of each model: the newest (`latest`) or every one (`all`)."
+    )
+    execution_provider: Literal["auto", "cuda", "tensorrt", "cpu"] = Field(
+        "auto",
+        description="Where models run. `auto` takes CUDA where it can really run, else the CPU. "
+        "A named one that cannot run refuses to start.",
+    )
+    intra_op_threads: int = Field(
+        0, ge=0, description="Threads of one CPU session; 0 takes as many as the process may use processors."
+    )
+    max_batch_size: int = Field(8, ge=1, le=256, description="Most clips in one run of the model.")
+    max_queue_delay_ms: float = Field(
+        0.0,
+        ge=0,
+        le=10_000,
+        description="How long the first clip of a batch may wait for others while the model is free, ms. "
+        "At 0 whatever waits is sent at once, and batches form behind the running one.",
+    )
+    max_queue_size: int = Field(
+        64, ge=1, description="Most videos inside the server between upload and model; one more is answered 429 `queue_full`."
+    )
+    request_timeout_ms: int = Field(
+        30_000,
+        ge=1,
+        description="Time from the end of the upload to the answer, ms; a request may ask for less with `timeout_ms`.",
+    )
+    max_upload_bytes: int = Field(64 * 2**20, ge=1, description="Largest video, bytes; a larger one is answered 413.")
+    upload_timeout_seconds: float = Field(
+        60.0, gt=0, description="Time for the whole request body to arrive, s; a slower one is answered 408."
+    )
+    decode_workers: int = Field(
+        0, ge=0, le=256, description="Processes that decode videos; 0 takes as many as the process may use processors."
+    )
+    decode_timeout_seconds: float = Field(
+        10.0, gt=0, description="Time to decode one video, s; then its worker is killed and the answer is 422 `decode_failed`."
+    )
+    decode_max_pixels: int = Field(
+        _CLIP_LIMITS.max_pixels, ge=1, description="Most pixels of a frame (width times height); the default admits 4K."
+    )
+    decode_max_duration_seconds: float = Field(
+        _CLIP_LIMITS.max_duration_seconds, gt=0, description="Longest video, s of presentation time."
+    )
+    api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        (),
+        description="Comma separated keys. Where set, `X-API-Key` or `Authorization: Bearer` must carry one of them on every "
+        "route but the page, `/docs`, `/healthz` and `/readyz`.",
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Comma separated origins whose web pages may call the server, such as `https://example.org`.",
+    )
+    drain_seconds: float = Field(
+        25.0, ge=0, description="Time that admitted requests have to finish after SIGTERM, s, before they are cut off."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Lowest level that is logged.")
+
+    @field_validator("api_keys", "cors_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        """``a, b`` is a list of two."""
+        return [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
+
+
+def read_settings(flags: Mapping[str, Any] | None = None) -> Settings:
+    """Settings from the environment, with ``flags`` (by field name) in front.
+
+    Raises: UsageError: a value is not valid; the message names each such variable.
+    """
+    try:
+        return Settings(**(flags or {}))
+    except ValidationError as problem:
+        complaints = (f"{variable_name(str(error['loc'][0]))}: {error['msg']}" for error in problem.errors())
+        raise UsageError("; ".join(complaints)) from None
+
+
+def variable_name(field: str) -> str:
+    """Environment variable of a field of ``Settings``."""
+    return PREFIX + field.upper()

@@ -1,0 +1,160 @@
+"""Start and stop of the real server: what refuses to start says why in one line, and nothing admitted is lost at the end."""
+
+import json
+import os
+import select
+import socket
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.colour_model import publish
+from tests.live_server import ROOT, LiveServer, command, environment, running_server, wait_until_started
+from tests.videos import GREEN, RED, solid_video
+
+HALF_A_SECOND_OF_WORK = 40
+
+
+def serve(repository: Path, *flags: str, **settings: object) -> "subprocess.CompletedProcess[str]":
+    settings = {"model_repository": repository, "port": 0, "decode_workers": 1} | settings
+    return subprocess.run(
+        command("serve", *flags), cwd=ROOT, env=environment(**settings), capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+def complaint(result: "subprocess.CompletedProcess[str]") -> str:
+    """The one line for the person at the terminal; the others are the log."""
+    lines = [line for line in result.stderr.splitlines() if not line.startswith("{")]
+    assert len(lines) == 1, result.stderr
+    return lines[0]
+
+
+def test_a_port_in_use_is_found_before_anything_is_loaded(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = serve(tmp_path / "nowhere", port=port)
+    assert result.returncode == 1
+    assert complaint(result).startswith(f"clipserve serve: port {port} is in use on 127.0.0.1")
+
+
+def test_a_missing_repository(tmp_path: Path) -> None:
+    result = serve(tmp_path / "nowhere")
+    assert result.returncode == 1
+    assert "there is no model repository at" in complaint(result)
+
+
+def test_an_empty_repository(tmp_path: Path) -> None:
+    result = serve(tmp_path)
+    assert result.returncode == 1
+    assert "no model is published in" in complaint(result)
+
+
+def test_a_changed_model_file(tmp_path: Path) -> None:
+    model = publish(tmp_path) / "model.onnx"
+    model.write_bytes(model.read_bytes() + b"\0")
+    result = serve(tmp_path)
+    assert result.returncode == 1
+    assert "model.onnx is not the file that was published" in complaint(result)
+
+
+@pytest.mark.skipif(Path("/dev/nvidia0").exists(), reason="there is a GPU here")
+def test_a_named_provider_that_cannot_run(repository: Path) -> None:
+    result = serve(repository, "--execution-provider", "cuda")
+    assert result.returncode == 1
+    assert "cannot run on the execution provider 'cuda'" in complaint(result)
+
+
+@pytest.mark.parametrize(
+    ("flags", "settings", "named"),
+    [
+        ((), {"port": "http"}, "CLIPSERVE_PORT"),
+        (("--max-batch-size", "0"), {}, "CLIPSERVE_MAX_BATCH_SIZE"),
+        (("--no-such-flag",), {}, "--no-such-flag"),
+    ],
+)
+def test_wrong_usage_is_exit_code_2(repository: Path, flags: tuple[str, ...], settings: dict[str, str], named: str) -> None:
+    result = serve(repository, *flags, **settings)
+    assert result.returncode == 2
+    assert named in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_model_that_fails_its_golden_clip_is_never_ready(tmp_path: Path) -> None:
+    folder = publish(tmp_path)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["golden"]["probabilities"]["fp32"] = [0.0, 1.0, 0.0]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with running_server(tmp_path, tmp_path / "log", wait=False) as live:
+        assert "the golden clip of colours/1 (fp32 on cpu) is off by 1.0" in wait_until_started(live)
+        ready = live.client.get("/readyz")
+        assert (ready.status_code, ready.json()["code"]) == (503, "not_ready")
+        assert "golden clip" in ready.json()["detail"]
+        assert live.classify(solid_video(RED)).json()["code"] == "not_ready"
+        assert live.client.get("/healthz").status_code == 200
+
+
+@pytest.fixture
+def slow_server(tmp_path: Path) -> Iterator[LiveServer]:
+    """Its model takes a fraction of a second for a batch of any size."""
+    publish(tmp_path, work=HALF_A_SECOND_OF_WORK)
+    with running_server(tmp_path, tmp_path / "log", wait=False, intra_op_threads=1) as live:
+        yield live
+
+
+def until_running(live: LiveServer, count: int) -> None:
+    """Ask until so many videos are inside the server; each look is a request, so this does not spin."""
+    for _ in range(1000):
+        if live.metric("clipserve_admitted ") >= count:
+            return
+    raise AssertionError("the videos never arrived")
+
+
+def test_a_server_that_loads_is_alive_and_not_ready_and_says_when_to_come_back(slow_server: LiveServer) -> None:
+    ready, classified = slow_server.client.get("/readyz"), slow_server.classify(solid_video(RED))
+    for answer in (ready, classified):
+        assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
+        assert int(answer.headers["retry-after"]) > 0
+    assert slow_server.client.get("/healthz").status_code == 200
+
+
+def test_sigterm_answers_what_was_admitted_refuses_the_rest_and_exits_0(slow_server: LiveServer) -> None:
+    wait_until_started(slow_server)
+    slow_server.classify(solid_video(RED))
+    with ThreadPoolExecutor(12) as pool:
+        admitted = [pool.submit(slow_server.classify, solid_video(GREEN)) for _ in range(12)]
+        until_running(slow_server, 12)
+        slow_server.process.terminate()
+        ready, refused = slow_server.client.get("/readyz"), slow_server.classify(solid_video(RED))
+        answers = [future.result() for future in admitted]
+    assert (ready.status_code, ready.json()["code"]) == (503, "draining")
+    assert (refused.status_code, refused.json()["code"]) == (503, "draining")
+    assert int(refused.headers["retry-after"]) > 0
+    assert {answer.status_code for answer in answers} == {200}
+    assert slow_server.process.wait(30) == 0
+
+
+def test_an_idle_server_stops_at_once_and_leaves_no_process(tmp_path: Path, repository: Path) -> None:
+    with running_server(repository, tmp_path / "log") as live:
+        children = Path(f"/proc/{live.process.pid}/task/{live.process.pid}/children").read_text().split()
+        assert len(children) >= 2
+        assert live.stop(timeout_seconds=10) == 0
+    assert not any(Path(f"/proc/{child}").exists() for child in children)
+
+
+def test_a_server_that_is_killed_leaves_no_decode_process(tmp_path: Path, repository: Path) -> None:
+    with running_server(repository, tmp_path / "log") as live:
+        children = Path(f"/proc/{live.process.pid}/task/{live.process.pid}/children").read_text().split()
+        ends = [os_pidfd(int(child)) for child in children]
+        live.process.kill()
+        for end in ends:
+            assert end.poll(10_000), "a decode process outlived the server"
+
+
+def os_pidfd(pid: int) -> "select.poll":
+    """Becomes readable when the process ends."""
+    poll = select.poll()
+    poll.register(os.pidfd_open(pid), select.POLLIN)
+    return poll

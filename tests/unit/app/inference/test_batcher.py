@@ -1,0 +1,292 @@
+"""The queue in front of a model: when a batch leaves, and that each clip gets exactly one outcome."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from time import monotonic
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from app.errors import DeadlineExceeded, Draining, InferenceFailed, QueueFull
+from app.inference.batcher import Batcher, BatchPolicy, Outcome
+
+SHAPE = (1, 2, 2, 3)
+LATER = 60.0
+NOW_SECONDS = 5.0
+"""Longest that any of these tests may take; none waits for time to pass."""
+
+
+def clip(number: int) -> NDArray[np.uint8]:
+    return np.full(SHAPE, number, np.uint8)
+
+
+class EchoModel:
+    """Answers each clip with its own number. While ``gate`` is closed, a batch that was started does not end."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.started = asyncio.Event()
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def __call__(self, clips: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        numbers = [int(c.flat[0]) for c in clips]
+        self.batches.append(numbers)
+        self.started.set()
+        await self.gate.wait()
+        return np.array([[n, -n] for n in numbers], np.float32)
+
+
+def run(test: Callable[[], Awaitable[None]]) -> None:
+    async def bounded() -> None:
+        async with asyncio.timeout(NOW_SECONDS):
+            await test()
+
+    asyncio.run(bounded())
+
+
+def batcher(model: Callable[..., Awaitable[NDArray[np.float32]]], policy: BatchPolicy | None = None) -> Batcher:
+    return Batcher("echo/1", SHAPE, 2, model, policy or BatchPolicy())
+
+
+def ask(queue: Batcher, number: int, seconds: float = LATER) -> "asyncio.Task[Outcome]":
+    return asyncio.create_task(queue.infer(clip(number), monotonic() + seconds))
+
+
+async def with_running_batch(model: EchoModel, queue: Batcher) -> "asyncio.Task[Outcome]":
+    """Clip 0 runs and will not end before the gate opens."""
+    model.gate.clear()
+    first = ask(queue, 0)
+    await model.started.wait()
+    return first
+
+
+async def until_waiting(queue: Batcher, count: int) -> None:
+    """Let every task take its next step."""
+    await asyncio.sleep(0)
+    assert len(queue) == count
+
+
+def number_of(outcome: Outcome) -> int:
+    return int(outcome.probabilities[0])
+
+
+def test_a_lone_clip_is_sent_at_once() -> None:
+    async def test() -> None:
+        model = EchoModel()
+        queue = batcher(model)
+        assert number_of(await ask(queue, 7)) == 7
+        assert model.batches == [[7]]
+        await queue.close()
+
+    run(test)
+
+
+def test_clips_that_arrive_during_a_run_form_the_next_batch_in_order() -> None:
+    async def test() -> None:
+        model = EchoModel()
+        queue = batcher(model, BatchPolicy(max_batch_size=4))
+        asked = [await with_running_batch(model, queue)] + [ask(queue, n) for n in range(1, 7)]
+        await until_waiting(queue, 6)
+        model.gate.set()
+        outcomes = await asyncio.gather(*asked)
+        assert model.batches == [[0], [1, 2, 3, 4], [5, 6]]
+        assert [number_of(outcome) for outcome in outcomes] == list(range(7))
+        await queue.close()
+
+    run(test)
+
+
+def test_a_delay_counts_from_the_first_arrival_and_a_full_batch_does_not_wait_for_it() -> None:
+    async def test() -> None:
+        model = EchoModel()
+        queue = batcher(model, BatchPolicy(max_batch_size=3, max_queue_delay_seconds=LATER))
+        await asyncio.gather(*(ask(queue, n) for n in range(3)))
+        assert model.batches == [[0, 1, 2]]
+        await queue.close()
+
+    run(test)
+
+
+def test_a_delay_that_has_passed_sends_what_there_is() -> None:
+    async def test() -> None:
+        model = EchoModel()
+        queue = batcher(model, BatchPolicy(max_queue_delay_seconds=0.02))
+        outcomes = await asyncio.gather(ask(queue, 1), ask(queue, 2))
+        assert model.batches == [[1, 2]]
+        assert outcomes[0].queue_seconds >= 0.02
+        await queue.close()
+
+    run(test)
+
+
+def test_a_caller_that_leaves_early_is_never_computed() -> None:
+    async def test() -> None:
+        model = EchoModel()
+        queue = batcher(model)
+        first = await with_running_batch(model, queue)
+        leaving, staying = ask(queue, 1), ask(queue, 2)
+        await until_waiting(queue, 2)
+        leaving.cancel()
+        await until_waiting(queue, 1)
+        model.gate.set()
+        await asyncio.gather(first, staying)
+        assert model.batches == [[0], [2]]
+        await queue.close()
+
+    run(test)
+
+
+def test_a_caller_that_leaves_during_the_run_harms_nobody() -> None:
+    async def test() -> None:
+        model = EchoModel()
+        queue = batcher(model)
+        first = await with_running_batch(model, queue)
+        together = [ask(queue, 1), ask(queue, 2)]
+        await until_waiting(queue, 2)
+        model.started.clear()
+        model.gate.set()
+        await first
+        model.gate.clear()
+        await model.started.wait()
+        together[0].cancel()
+        model.gate.set()
+        assert number_of(await together[1]) == 2
+        assert number_of(await ask(queue, 3)) == 3
+        await queue.close()
+
+    run(test)
+
+
+def test_one_clip_more_than_the_queue_holds_is_refused() -> None:
+    async def test() -> None:
+        model = EchoModel()
+        queue = batcher(model, BatchPolicy(max_queue_size=2))
+        admitted = [await with_running_batch(model, queue), ask(queue, 1), ask(queue, 2)]
+        await until_waiting(queue, 2)
+        with pytest.raises(QueueFull):
+            await ask(queue, 3)
+        model.gate.set()
+        assert [number_of(outcome) for outcome in await asyncio.gather(*admitted)] == [0, 1, 2]
+        await queue.close()
+
+    run(test)
+
+
+def test_a_clip_whose_deadline_passes_in_the_queue_is_answered_then_and_never_computed() -> None:
+    async def test() -> None:
+        model = EchoModel()
+        queue = batcher(model)
+        first = await with_running_batch(model, queue)
+        with pytest.raises(DeadlineExceeded):
+            await ask(queue, 1, seconds=0.01)
+        model.gate.set()
+        await first
+        await queue.close()
+        assert model.batches == [[0]]
+
+    run(test)
+
+
+async def raising(clips: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    raise RuntimeError("out of memory")
+
+
+async def one_row_short(clips: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    return np.zeros((len(clips) - 1, 2), np.float32)
+
+
+async def nothing_at_all(clips: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    return None  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("model", [raising, one_row_short, nothing_at_all])
+def test_a_model_that_fails_answers_every_caller_and_the_next_batch_still_runs(
+    model: Callable[..., Awaitable[NDArray[np.float32]]],
+) -> None:
+    async def test() -> None:
+        queue = batcher(model)
+        for _ in range(2):
+            outcomes = await asyncio.gather(ask(queue, 1), ask(queue, 2), return_exceptions=True)
+            assert [type(outcome) for outcome in outcomes] == [InferenceFailed, InferenceFailed]
+        await queue.close()
+
+    run(test)
+
+
+def test_a_row_that_is_not_a_number_fails_its_own_clip_alone() -> None:
+    async def second_is_nan(clips: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        rows = np.ones((len(clips), 2), np.float32)
+        rows[1] = np.nan
+        return rows
+
+    async def test() -> None:
+        queue = batcher(second_is_nan, BatchPolicy(max_batch_size=2, max_queue_delay_seconds=LATER))
+        good, bad = await asyncio.gather(ask(queue, 1), ask(queue, 2), return_exceptions=True)
+        assert isinstance(good, Outcome)
+        assert isinstance(bad, InferenceFailed)
+        await queue.close()
+
+    run(test)
+
+
+def test_closing_answers_everyone() -> None:
+    async def test() -> None:
+        model = EchoModel()
+        queue = batcher(model)
+        first = await with_running_batch(model, queue)
+        waiting = ask(queue, 1)
+        await until_waiting(queue, 1)
+        closing = asyncio.create_task(queue.close())
+        with pytest.raises(Draining):
+            await waiting
+        model.gate.set()
+        assert number_of(await first) == 0
+        await closing
+        with pytest.raises(Draining):
+            await ask(queue, 2)
+
+    run(test)
+
+
+def test_a_clip_of_another_shape_never_enters_the_queue() -> None:
+    async def test() -> None:
+        queue = batcher(EchoModel())
+        with pytest.raises(ValueError, match="takes uint8 clips"):
+            await queue.infer(np.zeros((2, 2, 2, 3), np.uint8), monotonic() + LATER)
+        await queue.close()
+
+    run(test)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.sampled_from(["ask", "leave", "expire", "turn"]), max_size=60), st.integers(1, 5), st.integers(1, 12))
+def test_whatever_happens_each_clip_gets_one_outcome_and_its_own(steps: list[str], batch_size: int, queue_size: int) -> None:
+    async def test() -> None:
+        model = EchoModel()
+        queue = batcher(model, BatchPolicy(max_batch_size=batch_size, max_queue_size=queue_size))
+        asked: list[asyncio.Task[Outcome]] = []
+        for step in steps:
+            if step == "ask":
+                asked.append(ask(queue, len(asked)))
+            elif step == "expire":
+                asked.append(ask(queue, len(asked), seconds=-1))
+            elif step == "leave" and asked:
+                asked[len(asked) // 2].cancel()
+            await asyncio.sleep(0)
+            assert len(queue) <= queue_size
+        outcomes = await asyncio.gather(*asked, return_exceptions=True)
+        for number, outcome in enumerate(outcomes):
+            if isinstance(outcome, Outcome):
+                assert number_of(outcome) == number
+            else:
+                assert isinstance(outcome, asyncio.CancelledError | DeadlineExceeded | QueueFull)
+        computed = [number for batch in model.batches for number in batch]
+        assert len(set(computed)) == len(computed)
+        assert max(map(len, model.batches), default=0) <= batch_size
+        await queue.close()
+
+    run(test)

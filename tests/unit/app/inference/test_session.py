@@ -1,0 +1,100 @@
+"""ONNX sessions: only a graph that keeps the contract is served, and only on a provider that runs it."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from app.inference.engine import load_engine
+from app.inference.external_data import refuse_external_data
+from app.inference.repository import published_models
+from app.inference.session import ProviderUnavailable, Session, SessionOptions, batch_buckets
+from clips.errors import CommandError
+from tests.colour_model import LABELS, SPEC, colour_graph, publish
+from tests.videos import BLUE, GREEN, RED, solid_picture
+
+OPTIONS = SessionOptions(intra_op_threads=1, max_batch_size=4)
+
+
+def session(model: onnx.ModelProto) -> Session:
+    return Session(model.SerializeToString(), SPEC.shape, len(LABELS), "cpu", OPTIONS)
+
+
+def test_a_batch_gives_one_row_for_each_clip_in_order() -> None:
+    clips = [np.stack([solid_picture(colour, 32, 32)] * 4) for colour in (BLUE, RED, GREEN)]
+    probabilities = session(colour_graph()).run(clips)
+    assert probabilities.dtype == np.float32
+    assert [LABELS[i] for i in probabilities.argmax(1)] == ["blue", "red", "green"]
+    assert np.allclose(probabilities.sum(1), 1)
+
+
+def test_warm_up_takes_the_largest_batch_first() -> None:
+    assert batch_buckets(8) == [8, 4, 2, 1]
+    assert batch_buckets(12) == [12, 8, 4, 2, 1]
+    assert batch_buckets(1) == [1]
+
+
+def test_a_graph_for_another_clip_is_refused() -> None:
+    with pytest.raises(CommandError, match="expected one uint8 input `clips` of \\(batch, 4, 32, 32, 3\\)"):
+        session(colour_graph(SPEC.model_copy(update={"height": 64})))
+
+
+def test_a_graph_with_a_fixed_batch_is_refused() -> None:
+    model = colour_graph()
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+    with pytest.raises(CommandError, match="expected one uint8 input"):
+        session(model)
+
+
+def test_a_graph_with_another_number_of_labels_is_refused() -> None:
+    with pytest.raises(CommandError, match="expected one float32 output `probabilities` of \\(batch, 5\\)"):
+        Session(colour_graph().SerializeToString(), SPEC.shape, 5, "cpu", OPTIONS)
+
+
+def test_bytes_that_are_no_graph_are_refused_in_one_line() -> None:
+    with pytest.raises(ProviderUnavailable) as refusal:
+        Session(b"not a model", SPEC.shape, 3, "cpu", OPTIONS)
+    assert "\n" not in str(refusal.value)
+
+
+def test_weights_in_another_file_are_refused(tmp_path: Path) -> None:
+    weights = helper.make_tensor("sharpness", TensorProto.FLOAT, [1, 3], np.ones(3, np.float32).tobytes(), raw=True)
+    model = colour_graph()
+    refuse_external_data(model.SerializeToString(), "colours/1")
+    onnx.external_data_helper.set_external_data(weights, "weights.bin")
+    weights.ClearField("raw_data")
+    model.graph.initializer.append(weights)
+    with pytest.raises(CommandError, match="colours/1 keeps weights in another file"):
+        refuse_external_data(model.SerializeToString(), "colours/1")
+
+
+@pytest.mark.parametrize("provider", ["cuda", "tensorrt"])
+def test_a_named_provider_that_cannot_run_is_refused_never_replaced(
+    tmp_path: Path, provider: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.inference.session._NVIDIA_DEVICES", ())
+    publish(tmp_path)
+    with pytest.raises(
+        CommandError, match=f"cannot run on the execution provider '{provider}': {provider}: there is no"
+    ):
+        load_engine(published_models(tmp_path)[0], provider, OPTIONS)  # type: ignore[arg-type]
+
+
+def test_auto_falls_back_to_the_cpu_and_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.inference.session._NVIDIA_DEVICES", ())
+    publish(tmp_path, precisions=("fp32", "int8"))
+    engine = load_engine(published_models(tmp_path)[0], "auto", OPTIONS)
+    assert (engine.provider, engine.variant.precision) == ("cpu", "int8")
+    assert engine.fallback_reason == "cuda: there is no NVIDIA GPU here"
+
+
+def test_a_driver_file_alone_does_not_make_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """onnxruntime lists CUDA here and falls back in silence: only the session's own word and a run count."""
+    monkeypatch.setattr("app.inference.session._NVIDIA_DEVICES", (tmp_path,))
+    if Path("/dev/nvidia0").exists():
+        pytest.skip("there is a GPU: tests/gpu looks at it")
+    publish(tmp_path)
+    with pytest.raises(CommandError, match="cannot run on the execution provider 'cuda': cuda: "):
+        load_engine(published_models(tmp_path)[0], "cuda", OPTIONS)

@@ -1,0 +1,55 @@
+"""Settings: from the environment, flags in front, one clear line for what is wrong."""
+
+import pytest
+
+from app.settings import Settings, read_settings
+from clips.errors import UsageError
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"CLIPSERVE_{name.upper()}", raising=False)
+
+
+def test_the_defaults_listen_on_this_machine_alone_with_no_foreign_pages() -> None:
+    settings = read_settings()
+    assert (settings.host, settings.port) == ("127.0.0.1", 8000)
+    assert settings.cors_origins == ()
+    assert settings.max_queue_delay_ms == 0
+
+
+def test_a_flag_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLIPSERVE_PORT", "9000")
+    assert read_settings().port == 9000
+    assert read_settings({"port": "9001"}).port == 9001
+
+
+def test_lists_are_comma_separated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLIPSERVE_CORS_ORIGINS", "https://a.example, https://b.example,")
+    monkeypatch.setenv("CLIPSERVE_API_KEYS", "one,two")
+    settings = read_settings()
+    assert settings.cors_origins == ("https://a.example", "https://b.example")
+    assert [key.get_secret_value() for key in settings.api_keys] == ["one", "two"]
+
+
+def test_keys_do_not_show() -> None:
+    assert "secret" not in repr(read_settings({"api_keys": "secret"}))
+
+
+def test_an_empty_variable_is_an_unset_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLIPSERVE_PORT", "")
+    assert read_settings().port == 8000
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("PORT", "http"), ("MAX_BATCH_SIZE", "0"), ("EXECUTION_PROVIDER", "gpu"), ("DRAIN_SECONDS", "-1")]
+)
+def test_an_invalid_value_is_a_usage_error_that_names_its_variable(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(f"CLIPSERVE_{name}", value)
+    with pytest.raises(UsageError, match=f"^CLIPSERVE_{name}: ") as refusal:
+        read_settings()
+    assert refusal.value.exit_code == 2
+    assert "\n" not in str(refusal.value)

@@ -1,0 +1,79 @@
+"""torch and ONNX give the same probabilities."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from clips import ClipSpec
+from clips.errors import CommandError
+from training.export import export_fp32
+from training.model import VideoClassifier
+from training.onnx_runtime import OnnxClassifier, quantise
+
+SPEC = ClipSpec(num_frames=2, height=64, width=64)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("onnx")
+
+
+@pytest.fixture(scope="module")
+def model() -> VideoClassifier:
+    torch.manual_seed(0)
+    return VideoClassifier(4).eval()
+
+
+@pytest.fixture(scope="module")
+def fp32(folder: Path, model: VideoClassifier) -> Path:
+    export_fp32(model, SPEC, folder / "model.onnx")
+    return folder / "model.onnx"
+
+
+def clips(batch: int) -> np.ndarray:
+    return np.random.default_rng(batch).integers(0, 256, (batch, *SPEC.shape), np.uint8)
+
+
+def test_the_graph_is_the_one_of_the_contract(fp32: Path) -> None:
+    graph = onnx.load(fp32).graph
+    (given,), (result,) = graph.input, graph.output
+    dims = [d.dim_param or d.dim_value for d in given.type.tensor_type.shape.dim]
+    assert (given.name, given.type.tensor_type.elem_type, dims[1:]) == ("clips", onnx.TensorProto.UINT8, [2, 64, 64, 3])
+    assert (result.name, result.type.tensor_type.elem_type) == ("probabilities", onnx.TensorProto.FLOAT)
+    assert isinstance(dims[0], str)
+    assert [file.name for file in fp32.parent.glob("*.data")] == []
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_onnx_answers_like_torch_for_any_batch(fp32: Path, model: VideoClassifier, batch: int) -> None:
+    with torch.no_grad():
+        expected = model(torch.from_numpy(clips(batch))).softmax(dim=1).numpy()
+    probabilities = OnnxClassifier(fp32)(clips(batch))
+    assert probabilities.sum(axis=1) == pytest.approx(1, abs=1e-5)
+    assert np.abs(probabilities - expected).max() < 1e-4
+
+
+def test_int8_is_a_quarter_of_the_size_and_answers_nearly_alike(fp32: Path, folder: Path) -> None:
+    quantise(fp32, folder / "model.int8.onnx", clips(4))
+    file = folder / "model.int8.onnx"
+    assert file.stat().st_size < 0.3 * fp32.stat().st_size
+    assert np.abs(OnnxClassifier(file)(clips(3)) - OnnxClassifier(fp32)(clips(3))).max() < 0.1
+
+
+def test_int8_weights_keep_seven_bits(folder: Path) -> None:
+    weights = [
+        onnx.numpy_helper.to_array(tensor)
+        for tensor in onnx.load(folder / "model.int8.onnx").graph.initializer
+        if tensor.data_type == onnx.TensorProto.INT8 and len(tensor.dims) == 4
+    ]
+    assert len(weights) == 53
+    assert max(np.abs(weight.astype(int)).max() for weight in weights) <= 64
+
+
+def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.onnx").write_bytes(b"no model")
+    with pytest.raises(CommandError, match="not a model that onnxruntime can load"):
+        OnnxClassifier(tmp_path / "x.onnx")

@@ -1,0 +1,54 @@
+"""Which weights learn how fast."""
+
+import pytest
+import torch
+from torch import nn
+
+from training.model import VideoClassifier
+from training.moving_average import MovingAverage
+from training.optimiser import Schedule, freeze, main_optimiser
+from training.presets import resolve_config
+
+
+@pytest.fixture(scope="module")
+def model() -> VideoClassifier:
+    return VideoClassifier(3)
+
+
+def test_deeper_stages_learn_slower_and_frozen_ones_not_at_all(model: VideoClassifier) -> None:
+    config = resolve_config("finetune", {"name": "m", "dataset": "d", "learning_rate": 1.0, "stage_decay": 0.5})
+    freeze(model, 2)
+    optimiser = main_optimiser(model, config)
+    rates = {id(parameter): group["lr"] for group in optimiser.param_groups for parameter in group["params"]}
+    stages = ("head", "layer4", "layer3", "layer2")
+    assert [rates[id(model.stage_parameters(stage)[0])] for stage in stages] == [1.0, 0.5, 0.25, 0.125]
+    assert not any(parameter.requires_grad or id(parameter) in rates for parameter in model.stage_parameters("layer1"))
+
+
+def test_only_weights_of_convolutions_and_linear_layers_decay(model: VideoClassifier) -> None:
+    freeze(model, 0)
+    optimiser = main_optimiser(model, resolve_config("finetune", {"name": "m", "dataset": "d"}))
+    for group in optimiser.param_groups:
+        assert all((group["weight_decay"] > 0) == (parameter.ndim > 1) for parameter in group["params"])
+
+
+def test_the_rate_rises_and_then_falls_to_nothing() -> None:
+    optimiser = torch.optim.SGD([{"params": [nn.Parameter(torch.zeros(1))], "peak_lr": 2.0}], lr=2.0)
+    schedule = Schedule(optimiser, steps=10, warmup_steps=4)
+    factors = [schedule.factor(step) for step in range(11)]
+    assert factors[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
+    assert factors[4:] == sorted(factors[4:], reverse=True)
+    assert factors[10] == pytest.approx(0)
+    schedule.set(1)
+    assert optimiser.param_groups[0]["lr"] == pytest.approx(0.8)
+
+
+def test_the_moving_average_is_lent_to_the_model_and_taken_back() -> None:
+    layer = nn.Linear(1, 1, bias=False)
+    nn.init.constant_(layer.weight, 0.0)
+    average = MovingAverage(layer, decay=0.5)
+    nn.init.constant_(layer.weight, 8.0)
+    average.update(layer)
+    with average.applied(layer):
+        assert layer.weight.item() == pytest.approx(8 * (1 - 2 / 11))
+    assert layer.weight.item() == 8.0

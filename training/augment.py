@@ -1,0 +1,59 @@
+"""Random crop, flip and colour: one draw per clip, the same for all of its frames, so that motion stays motion."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+_ASPECT = (3 / 4, 4 / 3)
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What may change between two views of one clip."""
+
+    size: int
+    """Height and width of what comes out, px."""
+    flip: bool
+    crop_scale_min: float
+    """Smallest area of a crop over the whole; 1 keeps the whole frame."""
+    colour: float
+    """Brightness, contrast and saturation are scaled by 1 - colour to 1 + colour."""
+
+    def __call__(self, clips: Tensor, random: np.random.Generator) -> Tensor:
+        """(batch, frames, height, width, 3), uint8 -> (batch, frames, size, size, 3), float, 0 to 255."""
+        return torch.stack([self._one(clip, random) for clip in clips])
+
+    def _one(self, clip: Tensor, random: np.random.Generator) -> Tensor:
+        frames = self._crop(clip, random).permute(0, 3, 1, 2).float()
+        if frames.shape[-2:] != (self.size, self.size):
+            frames = F.interpolate(frames, (self.size, self.size), mode="bilinear", antialias=True)
+        if self.flip and random.random() < 0.5:
+            frames = frames.flip(-1)
+        if self.colour:
+            frames = _jitter(frames, random.uniform(1 - self.colour, 1 + self.colour, size=3))
+        return frames.permute(0, 2, 3, 1).contiguous()
+
+    def _crop(self, clip: Tensor, random: np.random.Generator) -> Tensor:
+        """A part of the picture with random area, aspect and place.
+
+        Source: Szegedy et al., arXiv:1409.4842 (inception crop).
+        """
+        if self.crop_scale_min == 1:
+            return clip
+        rows, columns = clip.shape[1:3]
+        area = rows * columns * random.uniform(self.crop_scale_min, 1)
+        aspect = np.exp(random.uniform(*np.log(_ASPECT)))
+        height, width = min(rows, round(np.sqrt(area / aspect))), min(columns, round(np.sqrt(area * aspect)))
+        top, left = random.integers(rows - height + 1), random.integers(columns - width + 1)
+        return clip[:, top : top + height, left : left + width]
+
+
+def _jitter(frames: Tensor, factors: np.ndarray) -> Tensor:
+    """Brightness, contrast about the clip's mean, saturation about each pixel's mean; (frames, 3, height, width)."""
+    brightness, contrast, saturation = map(float, factors)
+    frames = frames * brightness
+    frames = frames.mean() * (1 - contrast) + frames * contrast
+    return (frames.mean(dim=1, keepdim=True) * (1 - saturation) + frames * saturation).clamp(0, 255)

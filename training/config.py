@@ -1,0 +1,75 @@
+"""Every setting of a training run, resolved before the first epoch and written to ``config.json``."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from clips import ClipSpec
+from clips.manifest import ModelName
+
+
+class TrainingConfig(BaseModel):
+    """Each field is a flag of ``clipserve train``. Defaults are the preset ``finetune``; ``presets.py`` has the others."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: ModelName
+    dataset: str
+    """Folder or CSV file, as given."""
+    preset: Literal["finetune", "baseline"] = "finetune"
+
+    weights: str = Field("imagenet", description="start from `imagenet`, `none`, or a checkpoint file")
+    seed: int = Field(0, ge=0, description="of the split, the start weights and the augmentation")
+    val_fraction: float = Field(0.2, gt=0, le=0.5, description="share of the clips held back where the data gives no split")
+
+    num_frames: int = Field(8, ge=1, le=64, description="frames per clip, one from each of as many equal segments")
+    size: int = Field(224, ge=32, le=512, description="height and width of a frame, px")
+    fit: Literal["crop", "stretch"] = Field("crop", description="cut off what is not square, or squeeze it in")
+
+    batch_size: int = Field(16, ge=1, description="clips per step")
+    epochs: int = Field(20, ge=0, description="passes over the clips that train the deeper layers (and the head)")
+    patience: int = Field(6, ge=0, description="stop after this many epochs without a better macro-F1; 0 = never")
+    optimiser: Literal["sgd", "adamw"] = Field("sgd", description="of the main stage")
+    learning_rate: float = Field(5e-3, gt=0, description="of the head in the main stage")
+    stage_decay: float = Field(0.4, gt=0, le=1, description="learning rate of each deeper stage over that of the one above")
+    frozen_stages: int = Field(2, ge=0, le=5, description="stages that stay as they are: stem, layer1 ... layer4")
+    momentum: float = Field(0.9, ge=0, lt=1, description="of SGD")
+    weight_decay: float = Field(5e-4, ge=0, description="not applied to biases and batch norm")
+    schedule: Literal["cosine", "constant"] = Field("cosine", description="of the learning rate")
+    warmup_epochs: float = Field(1.0, ge=0, description="epochs over which the learning rate rises to its peak")
+    gradient_clip: float = Field(5.0, ge=0, description="largest norm of the gradient; 0 = no limit")
+    freeze_batch_norm: bool = Field(True, description="keep the running statistics of batch norm")
+    ema_decay: float = Field(0.99, ge=0, lt=1, description="moving average of the weights, per step; 0 = off")
+
+    head_epochs: int = Field(40, ge=0, description="epochs of the head alone, on stored features, before the main stage")
+    head_learning_rate: float = Field(1e-3, gt=0, description="of the head alone (AdamW)")
+    head_views: int = Field(3, ge=1, le=16, description="augmented views of each clip whose features are stored")
+
+    dropout: float = Field(0.5, ge=0, lt=1, description="before the head")
+    label_smoothing: float = Field(0.1, ge=0, lt=1, description="probability taken from the label for all others")
+    class_balance: bool = Field(True, description="weigh classes by rarity where the largest has 1.5 times the smallest")
+
+    flip: bool = Field(True, description="mirror half of the clips; turn off where left and right differ in label")
+    crop_scale_min: float = Field(0.4, gt=0, le=1, description="smallest area of a random crop; 1 = no random crops")
+    colour: float = Field(0.3, ge=0, lt=1, description="strength of random brightness, contrast and saturation")
+    frame_choices: int = Field(3, ge=1, le=8, description="frames stored per segment, one of which is drawn")
+
+    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="bf16 where the processor has it")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where to train")
+    workers: int = Field(-1, ge=-1, description="processes that decode; 0 = in this one, -1 = one per core, 8 at most")
+
+    @property
+    def clip_spec(self) -> ClipSpec:
+        """What the model will see, in validation and in the server alike."""
+        return ClipSpec(num_frames=self.num_frames, height=self.size, width=self.size, fit=self.fit)
+
+    @property
+    def store_spec(self) -> ClipSpec:
+        """What is decoded once per training clip: more frames to draw from, and room for crops."""
+        size = self.size if self.crop_scale_min == 1 else round(self.size * 1.15)
+        return ClipSpec(num_frames=self.num_frames * self.frame_choices, height=size, width=size, fit=self.fit)
+
+    @property
+    def total_epochs(self) -> int:
+        """Epochs of both stages."""
+        return self.head_epochs + self.epochs

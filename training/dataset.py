@@ -1,0 +1,136 @@
+"""Labelled clips on disk: a folder of class folders, or a CSV file.
+
+    FOLDER/lunge/a.mp4         path,label,group,split
+    FOLDER/lunge/b.mp4         lunge/a.mp4,lunge,anna,train
+    FOLDER/squat/c.mp4         squat/c.mp4,squat,ben,val
+
+``group`` names what must stay together in one part of the split, such as the person or the recording. ``group`` and
+``split`` are optional; paths are relative to the CSV file.
+"""
+
+import csv
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple, get_args
+
+from clips.errors import CommandError, UsageError
+
+Part = Literal["train", "val"]
+
+# UCF101 and its relatives: clips of one recording share everything up to the clip number.
+_UCF_NAME = re.compile(r"^(v_.+_g\d+)_c\d+$")
+
+
+class Row(NamedTuple):
+    """One line of a CSV file, or what a class folder says about a file."""
+
+    path: Path
+    name: str
+    label: str
+    group: str
+    part: str
+
+
+@dataclass(frozen=True)
+class LabelledClip:
+    """One file with its label."""
+
+    path: Path
+    name: str
+    """Path relative to the data set's folder, with forward slashes."""
+    label: str
+    group: str
+    part: Part | None
+    sha256: str
+    """Of the file's content."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """All clips of a data set in the order of their names."""
+
+    name: str
+    clips: tuple[LabelledClip, ...]
+    grouping: str
+    """How groups were found, in words."""
+
+    @property
+    def labels(self) -> list[str]:
+        """Distinct labels, sorted: the order of the model's output."""
+        return sorted({clip.label for clip in self.clips})
+
+    def part(self, part: Part) -> list[LabelledClip]:
+        """The clips of one part of the split."""
+        return [clip for clip in self.clips if clip.part == part]
+
+    def fingerprint(self) -> str:
+        """SHA-256 (hexadecimal) over the sorted (path, label, group, split, content hash) of all clips."""
+        rows = sorted((clip.name, clip.label, clip.group, clip.part or "", clip.sha256) for clip in self.clips)
+        return hashlib.sha256(repr(rows).encode()).hexdigest()
+
+
+def read_dataset(source: Path) -> Dataset:
+    """The labelled clips of a folder or CSV file; nothing is decoded.
+
+    Raises: UsageError: ``source`` is not there. CommandError: it holds no usable list of clips.
+    """
+    if not source.exists():
+        raise UsageError(f"{source} does not exist; give a folder of class folders or a CSV file with the columns path,label")
+    rows = list(_csv_rows(source) if source.is_file() else _folder_rows(source))
+    if not rows:
+        raise CommandError(f"{source} holds no clips; expected one folder per class with video files in it")
+    twice = [name for name, count in Counter(row.name for row in rows).items() if count > 1]
+    if twice:
+        raise CommandError(f"{source} lists {twice[0]} more than once")
+    return _dataset(source, sorted(rows, key=lambda row: row.name))
+
+
+def _dataset(source: Path, rows: list[Row]) -> Dataset:
+    given = any(row.group for row in rows)
+    ucf = not given and all(_UCF_NAME.match(row.path.stem) for row in rows)
+    clips = tuple(_labelled_clip(row, ucf) for row in rows)
+    grouping = "from the column `group`" if given else "from names like v_Class_g01_c01" if ucf else "each clip is its own"
+    return Dataset(source.resolve().parent.name if source.is_file() else source.resolve().name, clips, grouping)
+
+
+def _labelled_clip(row: Row, ucf: bool) -> LabelledClip:
+    try:
+        with row.path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as problem:
+        raise CommandError(f"{row.path} cannot be read: {problem.strerror}") from problem
+    match = _UCF_NAME.match(row.path.stem) if ucf else None
+    # a clip without a group is grouped by content, so that copies of one file stay together
+    group = match.group(1) if match else row.group or sha256[:16]
+    part: Part | None = "train" if row.part == "train" else "val" if row.part == "val" else None
+    return LabelledClip(row.path, row.name, row.label, group, part, sha256)
+
+
+def _folder_rows(folder: Path) -> Iterable[Row]:
+    """Every file that is not hidden counts as a clip, so that an unreadable one is reported and not overlooked."""
+    for class_folder in sorted(folder.iterdir()):
+        if class_folder.is_dir() and not class_folder.name.startswith("."):
+            files = [file for file in sorted(class_folder.iterdir()) if file.is_file() and not file.name.startswith(".")]
+            if not files:
+                raise CommandError(f"the class folder {class_folder} holds no files; remove it or put clips directly into it")
+            yield from (Row(file, f"{class_folder.name}/{file.name}", class_folder.name, "", "") for file in files)
+
+
+def _csv_rows(file: Path) -> Iterable[Row]:
+    try:
+        lines = list(csv.DictReader(file.read_text(encoding="utf-8-sig").splitlines()))
+    except (OSError, UnicodeDecodeError, csv.Error) as problem:
+        raise CommandError(f"{file} is not a readable CSV file in UTF-8") from problem
+    for number, line in enumerate(lines, start=2):
+        path, label, group, part = ((line.get(column) or "").strip() for column in ("path", "label", "group", "split"))
+        if not path or not label:
+            raise CommandError(f"{file}, line {number}: the columns `path` and `label` must both be filled")
+        if part and part not in get_args(Part):
+            raise CommandError(f"{file}, line {number}: split is {part!r}; it must be train or val")
+        if not (file.parent / path).is_file():
+            raise CommandError(f"{file}, line {number}: there is no file {path} beside the CSV file")
+        yield Row(file.parent / path, Path(path).as_posix(), label, group, part)

@@ -1,0 +1,147 @@
+"""Decode every clip once, in worker processes, into one file of raw frames that training then reads at random.
+
+clips --load_clip--> frames.dat, uint8 (clips, frames, height, width, 3), mapped into memory, never loaded whole
+"""
+
+import multiprocessing
+import os
+import shutil
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from clips import ClipError, ClipSpec, load_clip
+from clips.errors import CommandError
+from training.dataset import LabelledClip
+
+_MAX_WORKERS = 8
+
+
+class SkippedClip(NamedTuple):
+    """A clip that could not be decoded, and why."""
+
+    name: str
+    label: str
+    code: str
+    message: str
+
+
+@dataclass(frozen=True)
+class DecodedClips:
+    """The clips that could be decoded, with their frames on disk."""
+
+    clips: list[LabelledClip]
+    rows: NDArray[np.int64]
+    """Row of each clip in ``frames``."""
+    frames: NDArray[np.uint8]
+    """Shape (rows, frames, height, width, 3), mapped from a file."""
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def read(self, indices: Sequence[int] | NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Copies of some clips: (len(indices), frames, height, width, 3), uint8."""
+        return np.stack([self.frames[row] for row in self.rows[np.asarray(indices)]])
+
+    def targets(self, labels: list[str]) -> NDArray[np.int64]:
+        """Index of each clip's label in ``labels``."""
+        positions = {label: i for i, label in enumerate(labels)}
+        return np.array([positions[clip.label] for clip in self.clips], dtype=np.int64)
+
+
+def decode_clips(
+    clips: Sequence[LabelledClip], spec: ClipSpec, file: Path, workers: int, title: str
+) -> tuple[DecodedClips, list[SkippedClip]]:
+    """Decode ``clips`` as ``spec`` says into ``file``; ``workers`` 0 decodes in this process, -1 with one per core.
+
+    Raises: CommandError: all clips of a class failed, the disk is too small, or a worker died.
+    """
+    _allocate(file, (len(clips), *spec.shape))
+    problems: dict[int, SkippedClip] = {}
+    with _submitter(_worker_count(workers, len(clips))) as submit:
+        jobs = {submit(_decode_into, file, len(clips), row, clip, spec): row for row, clip in enumerate(clips)}
+        for job in tqdm(as_completed(jobs), total=len(jobs), desc=title, unit="clip", disable=None, leave=False):
+            problem = _result(job)
+            if problem is not None:
+                problems[jobs[job]] = problem
+    rows = [row for row in range(len(clips)) if row not in problems]
+    _check_classes(clips, rows, problems)
+    frames = np.memmap(file, dtype=np.uint8, mode="r", shape=(len(clips), *spec.shape))
+    skipped = [problems[row] for row in sorted(problems)]
+    return DecodedClips([clips[row] for row in rows], np.array(rows, dtype=np.int64), frames), skipped
+
+
+def _decode_into(file: Path, count: int, row: int, clip: LabelledClip, spec: ClipSpec) -> SkippedClip | None:
+    """Decode one clip and write it into its row of ``file``; a clip that fails is returned with the reason."""
+    try:
+        frames = load_clip(clip.path, spec).frames
+    except ClipError as problem:
+        return SkippedClip(clip.name, clip.label, problem.code, str(problem))
+    except OSError as problem:
+        return SkippedClip(clip.name, clip.label, "unreadable", str(problem.strerror))
+    np.memmap(file, dtype=np.uint8, mode="r+", shape=(count, *spec.shape))[row] = frames
+    return None
+
+
+def _allocate(file: Path, shape: tuple[int, ...]) -> None:
+    size_bytes = int(np.prod(shape, dtype=np.int64))
+    free_bytes = shutil.disk_usage(file.parent).free
+    if size_bytes > 0.9 * free_bytes:
+        raise CommandError(
+            f"the decoded clips need {size_bytes / 1e9:.1f} GB in {file.parent}, where {free_bytes / 1e9:.1f} GB are free; "
+            "lower --frame-choices, --num-frames or --size"
+        )
+    np.memmap(file, dtype=np.uint8, mode="w+", shape=shape).flush()
+
+
+def _worker_count(workers: int, clips: int) -> int:
+    return min(workers if workers >= 0 else os.cpu_count() or 1, _MAX_WORKERS, clips)
+
+
+@contextmanager
+def _submitter(workers: int) -> Iterator[Callable[..., Future[Any]]]:
+    """``submit`` of a pool of fresh processes, or of none where ``workers`` is 0. Threads of FFmpeg and torch do not fork."""
+    if workers == 0:
+        yield _run_here
+        return
+    pool = ProcessPoolExecutor(
+        workers, mp_context=multiprocessing.get_context("spawn"), initializer=_leave_interrupts_to_parent
+    )
+    try:
+        yield pool.submit
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _run_here(function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+    done: Future[Any] = Future()
+    done.set_result(function(*arguments))
+    return done
+
+
+def _leave_interrupts_to_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _result(job: Future[Any]) -> SkippedClip | None:
+    try:
+        problem: SkippedClip | None = job.result()
+    except BrokenProcessPool as broken:
+        raise CommandError("a decoding process died; --workers 0 decodes in one process and stops at the clip") from broken
+    return problem
+
+
+def _check_classes(clips: Sequence[LabelledClip], rows: list[int], problems: dict[int, SkippedClip]) -> None:
+    lost = sorted({clip.label for clip in clips} - {clips[row].label for row in rows})
+    if lost:
+        first = next(problem for problem in problems.values() if problem.label == lost[0])
+        raise CommandError(f"no clip of class {lost[0]} can be decoded; {first.name}: {first.message} ({first.code})")

@@ -1,0 +1,80 @@
+"""Measure a checkpoint or a published model on labelled clips.
+
+MODEL is best.pt or last.pt of a run, models/NAME/VERSION, or models/NAME for its newest version. DATA is a folder of
+class folders or a CSV file. Of the data that the model was trained on, only the clips that were held back count
+(--split val); other data counts as a whole.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import get_args
+
+from clips.errors import CommandError
+from clips.manifest import Precision
+from training.classification import classify_all
+from training.dataset import Dataset, LabelledClip, read_dataset
+from training.decoding import decode_clips
+from training.metrics import Metrics, measure
+from training.metrics_table import metrics_table
+from training.model_source import TrainedModel, open_model
+from training.split import split_dataset
+
+EXAMPLE = "clipserve evaluate models/my-model/1 my-clips"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of ``clipserve evaluate``."""
+    parser.add_argument("model", type=Path, metavar="MODEL", help="checkpoint, or folder of a published model")
+    parser.add_argument("data", type=Path, metavar="DATA", help="folder of class folders, or a CSV file")
+    parser.add_argument("--split", choices=("val", "train", "all"), help="which clips [val for the model's own data, else all]")
+    parser.add_argument("--variant", choices=get_args(Precision), help="file of a published model [int8 where there is one]")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE as well")
+    parser.add_argument("--workers", type=int, default=-1, metavar="N", help="processes that decode; -1 = one per core [-1]")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Print the figures. Raises: CommandError, UsageError."""
+    model = open_model(args.model, args.variant)
+    chosen, which = _choose_clips(read_dataset(args.data), model, args.split)
+    with TemporaryDirectory() as folder:
+        decoded, skipped = decode_clips(chosen, model.spec, Path(folder) / "clips.dat", args.workers, "decoding")
+        metrics = measure(classify_all(decoded, model.classify, "classifying"), decoded.targets(model.labels), model.labels)
+    for clip in skipped:
+        print(f"skipped: {clip.name}: {clip.message} ({clip.code})")
+    print(f"model: {model.title}\ndata: {args.data}, {which}, {metrics.clips} clips, {len(skipped)} skipped\n")
+    print(metrics_table(metrics, model.labels))
+    if args.json:
+        _write_json(args.json, model, metrics, [*map(str, (args.data, which))])
+
+
+def _choose_clips(dataset: Dataset, model: TrainedModel, part: str | None) -> tuple[list[LabelledClip], str]:
+    """The clips to measure on, and which they are, in words."""
+    unknown = sorted(set(dataset.labels) - set(model.labels))
+    if unknown:
+        raise CommandError(f"the model does not know the label {unknown[0]!r}; it knows {', '.join(model.labels)}")
+    if part == "all":
+        return list(dataset.clips), "all clips"
+    given = any(clip.part for clip in dataset.clips)
+    split = _try_split(dataset, model)
+    own = split is not None and split.fingerprint() == model.fingerprint
+    if part is None and not own and not given:
+        return list(dataset.clips), "all clips (not the data that the model was trained on)"
+    if split is None or not (own or given):
+        raise CommandError("the data is not what the model was trained on and gives no split; use --split all")
+    chosen = split.part("train" if part == "train" else "val")
+    return chosen, f"{part or 'val'} part of the " + ("training data" if own else "split given in the data")
+
+
+def _try_split(dataset: Dataset, model: TrainedModel) -> Dataset | None:
+    """As in training; None where this data cannot be split."""
+    try:
+        return split_dataset(dataset, model.seed, model.val_fraction)
+    except CommandError:
+        return None
+
+
+def _write_json(file: Path, model: TrainedModel, metrics: Metrics, data: list[str]) -> None:
+    content = {"model": model.title, "data": data[0], "clips_used": data[1], "labels": model.labels, **metrics.as_dict()}
+    file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,65 @@
+"""torch to ONNX: uint8 clips in, probabilities out, normalisation and softmax inside the graph."""
+
+import contextlib
+import io
+import logging
+import warnings
+from pathlib import Path
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from clips import ClipSpec
+from training.model import VideoClassifier
+from training.onnx_runtime import INPUT, OUTPUT
+
+# A batch of 1 would be taken for a constant.
+_EXAMPLE_BATCH = 2
+
+
+class _Probabilities(nn.Module):
+    """The classifier with its softmax; the argument's name becomes the name of the graph's input."""
+
+    def __init__(self, model: VideoClassifier) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, clips: Tensor) -> Tensor:
+        logits: Tensor = self.model(clips)
+        return logits.softmax(dim=1)
+
+
+def export_fp32(model: VideoClassifier, spec: ClipSpec, file: Path) -> None:
+    """Write ``model`` as one ONNX file: ``clips`` uint8 (batch, frames, height, width, 3) -> ``probabilities`` float32.
+
+    ``batch`` is dynamic, the rest is fixed by ``spec``.
+    """
+    example = torch.zeros((_EXAMPLE_BATCH, *spec.shape), dtype=torch.uint8)
+    with warnings.catch_warnings(), _quiet_exporter():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            _Probabilities(model.cpu().eval()),
+            (example,),
+            file,
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+    onnx.checker.check_model(file, full_check=True)
+
+
+@contextlib.contextmanager
+def _quiet_exporter():  # type: ignore[no-untyped-def]
+    """The exporter narrates on standard output and in its log; its errors are exceptions anyway."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,103 @@
+"""The epochs so far: one row each, the best one, and how long ago it was."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from training.metrics import Metrics
+
+
+@dataclass
+class Tally:
+    """A training epoch so far."""
+
+    started: float
+    """Seconds of a monotonic clock."""
+    seconds: float = 0.0
+    clips: int = 0
+    correct: int = 0
+    loss_sum: float = 0.0
+
+    def add(self, loss: float, correct: int, clips: int, now: float) -> None:
+        """Count one batch: mean loss, clips that were right, clips, the clock."""
+        self.loss_sum += loss * clips
+        self.correct += correct
+        self.clips += clips
+        self.seconds = now - self.started
+
+    def line(self) -> str:
+        """For the progress bar."""
+        rate = self.clips / self.seconds
+        return f"loss {self.loss_sum / self.clips:.3f}, {self.correct / self.clips:.1%}, {rate:.1f} clips/s"
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """One line of ``results.csv``; shares from 0 to 1."""
+
+    epoch: int
+    stage: str
+    learning_rate: float
+    train_loss: float
+    train_accuracy: float
+    val_loss: float
+    val_accuracy: float
+    val_macro_f1: float
+    seconds: float
+    clips_per_second: float
+    """Training clips through the network, forward and backward."""
+
+    @classmethod
+    def of(cls, epoch: int, stage: str, learning_rate: float, tally: Tally, metrics: Metrics) -> "EpochResult":
+        """From what training and validation of the epoch gave."""
+        return cls(
+            epoch=epoch,
+            stage=stage,
+            learning_rate=learning_rate,
+            train_loss=tally.loss_sum / tally.clips,
+            train_accuracy=tally.correct / tally.clips,
+            val_loss=metrics.loss,
+            val_accuracy=metrics.accuracy,
+            val_macro_f1=metrics.macro_f1,
+            seconds=tally.seconds,
+            clips_per_second=tally.clips / tally.seconds,
+        )
+
+    def line(self, last: int) -> str:
+        """For the terminal."""
+        return (
+            f"epoch {self.epoch:>3}/{last} {self.stage}  loss {self.train_loss:.3f}  train {self.train_accuracy:6.1%}  "
+            f"val {self.val_accuracy:6.1%}  macro-F1 {self.val_macro_f1:.3f}  {self.seconds:.1f} s  "
+            f"{self.clips_per_second:.1f} clips/s"
+        )
+
+
+class History:
+    """Rows of ``results.csv`` and the best of them by macro-F1, then by loss."""
+
+    def __init__(self, rows: Sequence[dict[str, Any]] = ()) -> None:
+        self.results = [EpochResult(**row) for row in rows]
+
+    @property
+    def epoch(self) -> int:
+        """Epochs that are done."""
+        return self.results[-1].epoch if self.results else 0
+
+    @property
+    def best(self) -> EpochResult:
+        """Raises: ValueError: no epoch is done."""
+        return max(self.results, key=lambda row: (row.val_macro_f1, -row.val_loss))
+
+    def add(self, result: EpochResult) -> bool:
+        """Whether this epoch is the best so far."""
+        self.results.append(result)
+        return self.best is result
+
+    def epochs_without_gain(self, stage: str) -> int:
+        """Epochs of ``stage`` since its own best one, by macro-F1."""
+        scores = [row.val_macro_f1 for row in self.results if row.stage == stage]
+        return len(scores) - 1 - scores.index(max(scores)) if scores else 0
+
+    def rows(self) -> list[dict[str, Any]]:
+        """As plain data."""
+        return [asdict(row) for row in self.results]

@@ -1,0 +1,68 @@
+"""``model_card.md``: what the model is, what it was trained on, how good it is, and where not to trust it.
+
+Source: Mitchell et al., Model cards for model reporting, arXiv:1810.03993.
+"""
+
+from collections.abc import Sequence
+
+from clips import Manifest
+from training.checkpoint import Origin
+from training.metrics import Metrics
+from training.parity import Parity
+
+
+def model_card(manifest: Manifest, origin: Origin, metrics: Metrics, parities: Sequence[Parity], notes: str = "") -> str:
+    """Markdown. ``notes`` are the publisher's own words on data and licence."""
+    spec, training = manifest.clip_spec, manifest.training
+    return f"""# {manifest.name}, version {manifest.version}
+
+ResNet-50 on {spec.num_frames} frames of {spec.height} x {spec.width} px, features averaged over the frames;
+{len(manifest.labels)} labels: {", ".join(manifest.labels)}.
+
+## Data
+- Data set: {origin.dataset}; {origin.train_clips} clips to train on, {origin.val_clips} to measure on.
+- The clips to measure on come from {origin.val_groups} groups (person, place or recording) that were not trained on.
+- Fingerprint of the data: `{origin.fingerprint}`.
+- Start weights: {training.configuration.get("weights")}; preset `{training.preset}`, seed {training.seed};
+  all settings are in `manifest.json`.
+- Licence of the model: {manifest.licence}.
+{notes and chr(10) + notes.strip() + chr(10)}
+## Results on the validation clips
+{_headline(metrics)}
+
+| file | top-1 | top-1 lost against torch | largest difference of a probability |
+|---|---|---|---|
+{_variant_rows(parities)}
+
+| label | precision | recall | F1 | clips |
+|---|---|---|---|---|
+{_class_rows(metrics)}
+
+## Limits
+- The best epoch was chosen on these same {metrics.clips} clips, so the figures are a little optimistic;
+  one clip is {100 / metrics.clips:.1f} points.
+- The model knows these {len(manifest.labels)} labels only and gives every video one of them, whatever it shows.
+- Averaging over frames ignores their order: actions that differ only in direction in time look the same.
+- Frames come from the whole video; in a long video with a short action most of them miss it.
+- People, places and cameras unlike those of the data set lower the accuracy.
+"""
+
+
+def _headline(metrics: Metrics) -> str:
+    return (
+        f"Torch in fp32: accuracy {metrics.accuracy:.1%}, top-5 {metrics.top5_accuracy:.1%}, macro-F1 {metrics.macro_f1:.3f}, "
+        f"balanced accuracy {metrics.balanced_accuracy:.1%}, over {metrics.clips} clips."
+    )
+
+
+def _variant_rows(parities: Sequence[Parity]) -> str:
+    return "\n".join(
+        f"| {p.precision} | {p.accuracy:.1%} | {100 * p.accuracy_drop:.1f} points | {p.max_abs_difference:.2g} |"
+        for p in parities
+    )
+
+
+def _class_rows(metrics: Metrics) -> str:
+    return "\n".join(
+        f"| {row.label} | {row.precision:.2f} | {row.recall:.2f} | {row.f1:.2f} | {row.clips} |" for row in metrics.per_class
+    )

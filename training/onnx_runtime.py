@@ -1,0 +1,79 @@
+"""The one module of training that imports onnxruntime: run an ONNX file, and quantise one."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from clips.errors import CommandError
+
+INPUT, OUTPUT = "clips", "probabilities"
+
+# Only what the CPU has integer kernels for; normalisation, mean over frames and softmax stay in float.
+_QUANTISED_OPERATORS = ["Conv", "Add", "MaxPool", "Gemm"]
+
+ClipArray = NDArray[np.uint8]
+
+
+class OnnxClassifier:
+    """An ONNX file on the CPU."""
+
+    def __init__(self, file: Path) -> None:
+        """Raises: CommandError: onnxruntime cannot load the file."""
+        try:
+            self._session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+        except Exception as problem:  # onnxruntime's exceptions share no public base class
+            raise CommandError(f"{file} is not a model that onnxruntime can load") from problem
+
+    def __call__(self, clips: ClipArray) -> NDArray[np.float32]:
+        """(batch, frames, height, width, 3), uint8 -> probabilities (batch, labels)."""
+        probabilities: NDArray[np.float32] = self._session.run([OUTPUT], {INPUT: clips})[0]
+        return probabilities
+
+
+class _Calibration(CalibrationDataReader):  # type: ignore[misc]
+    """Clips one at a time, in the form that onnxruntime asks for."""
+
+    def __init__(self, clips: Iterable[ClipArray]) -> None:
+        self._clips: Iterator[ClipArray] = iter(clips)
+
+    def get_next(self) -> dict[str, ClipArray] | None:
+        clip = next(self._clips, None)
+        return None if clip is None else {INPUT: clip[None]}
+
+
+def quantise(model: Path, target: Path, calibration_clips: Iterable[ClipArray], **options: Any) -> None:
+    """Write the INT8 form of ``model`` (fp32) to ``target``: QDQ, uint8 activations, int8 weights per channel.
+
+    Weights keep 7 bits (``reduce_range``): CPUs without VNNI add two products of 8 x 8 bits in 16 bits, which saturates
+    with full weights, and a file must give the same answer on every CPU. Source: onnxruntime's quantisation guide.
+    """
+    with TemporaryDirectory() as folder:
+        prepared = Path(folder) / "prepared.onnx"
+        # symbolic shape inference stumbles over the dynamic batch, and nothing here needs it
+        quant_pre_process(model, prepared, skip_symbolic_shape=True)
+        quantize_static(
+            prepared,
+            target,
+            _Calibration(calibration_clips),
+            **{
+                "quant_format": QuantFormat.QDQ,
+                "activation_type": QuantType.QUInt8,
+                "weight_type": QuantType.QInt8,
+                "per_channel": True,
+                "reduce_range": True,
+                "op_types_to_quantize": _QUANTISED_OPERATORS,
+                **options,
+            },
+        )
+
+
+def onnxruntime_version() -> str:
+    """For the manifest."""
+    return str(onnxruntime.__version__)

@@ -1,0 +1,70 @@
+"""Which weights learn how fast: a rate per stage, warm-up and cosine, no decay on biases and batch norm."""
+
+import math
+
+from torch import nn
+from torch.optim import SGD, AdamW, Optimizer
+
+from training.config import TrainingConfig
+from training.model import STAGES, VideoClassifier
+
+
+def freeze(model: VideoClassifier, stages: int) -> None:
+    """The first ``stages`` of ``STAGES`` get no gradient, the others do."""
+    for depth, stage in enumerate(STAGES):
+        for parameter in model.stage_parameters(stage):
+            parameter.requires_grad_(depth >= stages)
+
+
+def head_optimiser(model: VideoClassifier, config: TrainingConfig) -> Optimizer:
+    """AdamW over the head alone."""
+    return AdamW(_groups(model.stage_parameters("head"), config.head_learning_rate, weight_decay=1e-2))
+
+
+def main_optimiser(model: VideoClassifier, config: TrainingConfig) -> Optimizer:
+    """SGD or AdamW over the stages that are not frozen.
+
+    stage                stem   layer1  layer2  layer3  layer4  head
+    rate, decay 0.4        -      -     0.064    0.16     0.4     1      x learning_rate
+    """
+    groups = []
+    for height, stage in enumerate(reversed(STAGES)):
+        trained = [parameter for parameter in model.stage_parameters(stage) if parameter.requires_grad]
+        groups += _groups(trained, config.learning_rate * config.stage_decay**height, config.weight_decay)
+    if config.optimiser == "adamw":
+        return AdamW(groups)
+    return SGD(groups, lr=config.learning_rate, momentum=config.momentum)
+
+
+def _groups(parameters: list[nn.Parameter], rate: float, weight_decay: float) -> list[dict[str, object]]:
+    """Weights of convolutions and linear layers decay; vectors (biases, batch norm) do not."""
+    decayed = [parameter for parameter in parameters if parameter.ndim > 1]
+    others = [parameter for parameter in parameters if parameter.ndim <= 1]
+    sets = [(decayed, weight_decay), (others, 0.0)]
+    return [{"params": group, "lr": rate, "peak_lr": rate, "weight_decay": decay} for group, decay in sets if group]
+
+
+class Schedule:
+    """Learning rate at each step, as a factor on the peak of every group.
+
+    1 |   /--\\__
+      |  /       \\__        linear warm-up, then half a cosine
+    0 | /           \\___
+    """
+
+    def __init__(self, optimiser: Optimizer, steps: int, warmup_steps: int, cosine: bool = True) -> None:
+        self._optimiser, self._steps, self._warmup_steps, self._cosine = optimiser, steps, warmup_steps, cosine
+
+    def set(self, step: int) -> None:
+        """Set the rates for ``step``, counted from 0."""
+        for group in self._optimiser.param_groups:
+            group["lr"] = group["peak_lr"] * self.factor(step)
+
+    def factor(self, step: int) -> float:
+        """0 to 1."""
+        if step < self._warmup_steps:
+            return (step + 1) / (self._warmup_steps + 1)
+        if not self._cosine:
+            return 1.0
+        progress = (step - self._warmup_steps) / max(1, self._steps - self._warmup_steps)
+        return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))

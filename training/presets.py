@@ -1,0 +1,61 @@
+"""Named recipes: what differs from the defaults of ``TrainingConfig``."""
+
+from types import MappingProxyType
+from typing import Any
+
+from pydantic import ValidationError
+
+from clips.errors import UsageError
+from training.config import TrainingConfig
+
+PRESETS = MappingProxyType(
+    {
+        # head first, then deeper layers at lower rates: the defaults
+        "finetune": MappingProxyType[str, Any]({}),
+        # plain full fine-tuning, as most papers report it
+        "baseline": MappingProxyType[str, Any](
+            {
+                "learning_rate": 1e-3,
+                "momentum": 0.9,
+                "batch_size": 32,
+                "epochs": 10,
+                "size": 224,
+                "stage_decay": 1.0,
+                "frozen_stages": 0,
+                "weight_decay": 0.0,
+                "schedule": "constant",
+                "warmup_epochs": 0.0,
+                "gradient_clip": 0.0,
+                "freeze_batch_norm": False,
+                "ema_decay": 0.0,
+                "head_epochs": 0,
+                "dropout": 0.0,
+                "label_smoothing": 0.0,
+                "class_balance": False,
+                "patience": 0,
+                "crop_scale_min": 1.0,
+                "colour": 0.0,
+                "frame_choices": 1,
+            }
+        ),
+    }
+)
+
+# Frozen or slowed layers, and their statistics, are worth nothing when they start at random.
+_FROM_SCRATCH = MappingProxyType[str, Any](
+    {"head_epochs": 0, "frozen_stages": 0, "stage_decay": 1.0, "freeze_batch_norm": False, "learning_rate": 0.02}
+)
+
+
+def resolve_config(preset: str, chosen: dict[str, Any]) -> TrainingConfig:
+    """Defaults, then the preset, then what random start weights ask for, then what the user chose.
+
+    Raises: UsageError: a value is out of range, or the name is no model name.
+    """
+    scratch = _FROM_SCRATCH if preset == "finetune" and chosen.get("weights") == "none" else {}
+    try:
+        return TrainingConfig(**{"preset": preset, **PRESETS[preset], **scratch, **chosen})
+    except ValidationError as problem:
+        first = problem.errors()[0]
+        flag = "--" + str(first["loc"][0]).replace("_", "-") if first["loc"] else "the settings"
+        raise UsageError(f"{flag}: {first['msg']} (given: {first['input']!r})") from problem

@@ -1,0 +1,96 @@
+"""``runs/<name>/<n>/``: everything that one run leaves behind.
+
+config.json     the resolved settings              curves.png             loss, accuracy, macro-F1, learning rate
+split.csv       which clip was in which part       confusion_matrix.png   of the best epoch
+skipped.csv     clips that could not be decoded    best.pt, last.pt       checkpoints
+results.csv     one line per epoch                 summary.json           the outcome
+"""
+
+import csv
+import json
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from clips.errors import CommandError, UsageError
+from training.config import TrainingConfig
+from training.dataset import Dataset
+from training.decoding import SkippedClip
+
+
+class RunFolder:
+    """Paths and small files of one run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config, self.split, self.skipped = path / "config.json", path / "split.csv", path / "skipped.csv"
+        self.results, self.summary = path / "results.csv", path / "summary.json"
+        self.curves, self.confusion_matrix = path / "curves.png", path / "confusion_matrix.png"
+        self.best, self.last = path / "best.pt", path / "last.pt"
+
+    @classmethod
+    def create(cls, runs: Path, config: TrainingConfig) -> "RunFolder":
+        """The next free number under ``runs/<name>``; nothing is ever overwritten."""
+        parent = runs / config.name
+        parent.mkdir(parents=True, exist_ok=True)
+        number = 1 + max((int(entry.name) for entry in parent.iterdir() if entry.name.isdecimal()), default=0)
+        run = cls(parent / str(number))
+        run.path.mkdir()
+        run.config.write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        return run
+
+    @classmethod
+    def open(cls, path: Path) -> tuple["RunFolder", TrainingConfig]:
+        """A run that was begun, with its settings.
+
+        Raises: UsageError: this is no run folder.
+        """
+        run = cls(path)
+        try:
+            return run, TrainingConfig.model_validate_json(run.config.read_bytes())
+        except (OSError, ValidationError) as problem:
+            raise UsageError(f"{path} is no run folder: it has no valid config.json") from problem
+
+    @contextmanager
+    def frame_files(self) -> Iterator[Path]:
+        """A folder for decoded frames; it is gone afterwards, because it is large and quickly made again."""
+        folder = self.path / "frames"
+        folder.mkdir(exist_ok=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder)
+
+    def write_split(self, dataset: Dataset) -> None:
+        """One line per clip; the columns are those that ``clipserve train`` reads, and the content hash."""
+        rows = ((clip.name, clip.label, clip.group, clip.part, clip.sha256) for clip in dataset.clips)
+        _write_csv(self.split, ("path", "label", "group", "split", "sha256"), rows)
+
+    def write_skipped(self, skipped: Sequence[SkippedClip]) -> None:
+        """One line per clip that could not be decoded."""
+        _write_csv(self.skipped, SkippedClip._fields, skipped)
+
+    def write_results(self, rows: Sequence[dict[str, Any]]) -> None:
+        """All epochs so far."""
+        _write_csv(self.results, tuple(rows[0]), (row.values() for row in rows))
+
+    def write_summary(self, summary: dict[str, Any]) -> None:
+        """The outcome as JSON."""
+        self.summary.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+
+
+def check_resumable(run: RunFolder) -> None:
+    """Raises: CommandError: the run is complete."""
+    if run.summary.exists():
+        raise CommandError(f"the run in {run.path} is complete; start a new one, from it with `--weights {run.best}`")
+
+
+def _write_csv(file: Path, header: Sequence[str], rows: Iterable[Iterable[object]]) -> None:
+    with file.open("w", encoding="utf-8", newline="") as out:
+        writer = csv.writer(out)
+        writer.writerow(header)
+        writer.writerows(rows)

@@ -1,0 +1,185 @@
+"""Fine-tune a ResNet-50 video classifier on labelled clips, export it to ONNX and publish it into the model repository.
+
+FOLDER holds one folder per class, or is a CSV file with the columns path,label and, if you like, group,split.
+Clips of one group (the same person, place or recording) never end up on both sides of the split.
+Everything the run leaves behind is in runs/NAME/1, 2, ...; Ctrl-C stops it, --resume runs/NAME/1 goes on.
+"""
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from clips.errors import CommandError, UsageError
+from training.augment import Augmentation
+from training.checkpoint import Checkpoint, Origin
+from training.class_weights import class_weights
+from training.config import TrainingConfig
+from training.dataset import Dataset, read_dataset
+from training.decoding import DecodedClips, SkippedClip, decode_clips
+from training.device import Device, choose_device
+from training.feeding import TrainingBatches, ValidationBatches
+from training.fit import Fit, predict
+from training.flags import add_config_flags, chosen_settings
+from training.history import History
+from training.interruption import Interruption
+from training.metrics import Metrics, measure
+from training.model import VideoClassifier
+from training.outcome import write_outcome
+from training.presets import PRESETS, resolve_config
+from training.publish import Publication, publish
+from training.run_folder import RunFolder, check_resumable
+from training.split import split_dataset
+from training.stages import Feeds
+from training.weights import load_start_weights
+
+EXAMPLE = "clipserve train my-clips --name my-model --epochs 20 --size 160"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of ``clipserve train``."""
+    parser.add_argument("folder", nargs="?", metavar="FOLDER", help="folder of class folders, or a CSV file")
+    parser.add_argument("--name", help="of the model: small letters, digits, - and _")
+    parser.add_argument("--preset", choices=list(PRESETS), default="finetune", help="recipe to start from [finetune]")
+    parser.add_argument("--resume", type=Path, metavar="RUN_FOLDER", help="go on with an interrupted run, with its settings")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="FOLDER", help="where run folders go [runs]")
+    parser.add_argument(
+        "--model-repository", type=Path, default=Path("models"), metavar="FOLDER", help="where to publish [models]"
+    )
+    parser.add_argument(
+        "--no-publish", action="store_true", help="leave it at the checkpoint; `clipserve export` publishes later"
+    )
+    parser.add_argument("--licence", default="not stated", help="of the model, for the manifest and the model card")
+    add_config_flags(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Train, measure, export, publish.
+
+    Raises: CommandError: the run cannot go on. UsageError: the arguments do not fit. KeyboardInterrupt: it was stopped.
+    """
+    with Interruption().handled() as interruption:
+        if args.resume:
+            folder, config = _resumed(args)
+        else:
+            folder, config = None, _new_config(args)
+        finished = train(config, folder, args.runs, interruption)
+        print(f"run folder: {finished.path}")
+        if args.no_publish:
+            print(f"next: clipserve export {finished.best} --name {config.name}")
+            return
+        publish(Publication(finished.best, config.name, args.model_repository, licence=args.licence))
+        print("next: clipserve serve")
+
+
+def train(config: TrainingConfig, folder: RunFolder | None, runs: Path, interruption: Interruption) -> RunFolder:
+    """One run from the list of clips to ``best.pt``; ``folder`` is given where a run goes on."""
+    dataset = split_dataset(read_dataset(Path(config.dataset)), config.seed, config.val_fraction)
+    device = choose_device(config.device, config.precision)
+    resumed = Checkpoint.load(folder.last) if folder is not None and folder.last.exists() else None
+    model = _start_model(config, dataset, resumed)
+    folder = folder or RunFolder.create(runs, config)
+    folder.write_split(dataset)
+    _print_plan(dataset, device, folder)
+    with folder.frame_files() as files:
+        decoded_train, decoded_val, skipped = _decode(dataset, config, files)
+        folder.write_skipped(skipped)
+        val = ValidationBatches(decoded_val, dataset.labels, config.batch_size, device.torch_device)
+        fit = Fit(
+            model=model.to(device.torch_device),
+            feeds=Feeds(_training_batches(decoded_train, dataset.labels, config, device), val),
+            class_weights=class_weights(decoded_train, dataset.labels, config.class_balance, device.torch_device),
+            template=_template(dataset, config),
+            config=config,
+            device=device,
+            run=folder,
+            interruption=interruption,
+            history=History(resumed.training["results"] if resumed else ()),
+        )
+        _fit_or_say_how_to_resume(fit, resumed)
+        metrics = _measure_best(folder, val, dataset.labels, device)
+    write_outcome(fit.history, metrics, dataset, skipped, folder)
+    return folder
+
+
+def _new_config(args: argparse.Namespace) -> TrainingConfig:
+    if not args.folder or not args.name:
+        raise UsageError("give a FOLDER and --name, or --resume RUN_FOLDER")
+    return resolve_config(args.preset, {"name": args.name, "dataset": args.folder, **chosen_settings(args)})
+
+
+def _resumed(args: argparse.Namespace) -> tuple[RunFolder, TrainingConfig]:
+    """Only where to compute may change; everything else comes from the run."""
+    folder, config = RunFolder.open(args.resume)
+    check_resumable(folder)
+    chosen = chosen_settings(args)
+    fixed = sorted(chosen.keys() - {"device", "workers"})
+    if fixed or args.folder or args.name:
+        raise UsageError(f"--resume takes its settings from the run; leave out {fixed[0] if fixed else 'FOLDER and --name'}")
+    return folder, config.model_copy(update=chosen)
+
+
+def _start_model(config: TrainingConfig, dataset: Dataset, resumed: Checkpoint | None) -> VideoClassifier:
+    torch.manual_seed(config.seed)
+    model = VideoClassifier(len(dataset.labels), config.dropout)
+    if resumed is None:
+        print(f"start: {load_start_weights(model, config.weights)}", flush=True)
+        return model
+    if resumed.provenance.fingerprint != dataset.fingerprint():
+        raise CommandError(f"{config.dataset} has changed since the run began; start a new run")
+    model.load_state_dict(dict(resumed.model))
+    print(f"start: epoch {resumed.epoch + 1} of the interrupted run", flush=True)
+    return model
+
+
+def _decode(dataset: Dataset, config: TrainingConfig, files: Path) -> tuple[DecodedClips, DecodedClips, list[SkippedClip]]:
+    """Training clips with spare frames and margin, validation clips exactly as the server sees them."""
+    train, bad_train = decode_clips(
+        dataset.part("train"), config.store_spec, files / "train.dat", config.workers, "decoding training clips"
+    )
+    val, bad_val = decode_clips(
+        dataset.part("val"), config.clip_spec, files / "val.dat", config.workers, "decoding validation clips"
+    )
+    for clip in (skipped := [*bad_train, *bad_val]):
+        print(f"skipped: {clip.name}: {clip.message} ({clip.code})", flush=True)
+    return train, val, skipped
+
+
+def _training_batches(decoded: DecodedClips, labels: list[str], config: TrainingConfig, device: Device) -> TrainingBatches:
+    augmentation = Augmentation(config.size, config.flip, config.crop_scale_min, config.colour)
+    targets = torch.from_numpy(decoded.targets(labels)).to(device.torch_device)
+    return TrainingBatches(decoded, targets, config.batch_size, config.num_frames, augmentation)
+
+
+def _template(dataset: Dataset, config: TrainingConfig) -> Checkpoint:
+    train, val = dataset.part("train"), dataset.part("val")
+    origin = Origin(dataset.name, dataset.fingerprint(), len(train), len(val), len({clip.group for clip in val}))
+    spec = config.clip_spec.model_dump(mode="json")
+    return Checkpoint({}, dataset.labels, spec, config.model_dump(mode="json"), asdict(origin), 0, {})
+
+
+def _fit_or_say_how_to_resume(fit: Fit, resumed: Checkpoint | None) -> None:
+    try:
+        with fit.interruption.deferred():
+            fit.fit(resumed)
+    except KeyboardInterrupt:
+        print(f"stopped after epoch {fit.history.epoch}; go on with: clipserve train --resume {fit.run.path}", flush=True)
+        raise
+
+
+def _measure_best(folder: RunFolder, val: ValidationBatches, labels: list[str], device: Device) -> Metrics:
+    model = Checkpoint.load(folder.best).classifier().to(device.torch_device)
+    probabilities, targets = predict(val, model, device)
+    return measure(probabilities, targets, labels)
+
+
+def _print_plan(dataset: Dataset, device: Device, folder: RunFolder) -> None:
+    train, val = dataset.part("train"), dataset.part("val")
+    groups = len({clip.group for clip in train}), len({clip.group for clip in val})
+    print(f"data: {len(dataset.clips)} clips, {len(dataset.labels)} classes; groups {dataset.grouping}")
+    print(
+        f"split: {len(train)} clips from {groups[0]} groups to train on, {len(val)} clips from {groups[1]} others to measure on"
+    )
+    print(f"device: {device.note}")
+    print(f"run folder: {folder.path}", flush=True)

@@ -1,0 +1,79 @@
+"""The files of a published model: each is made, then compared with torch, and leaves only if it answers alike."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clips import ClipSpec, Variant
+from clips.errors import CommandError
+from clips.manifest import FileName, Precision
+from training.classification import classify_all
+from training.decoding import DecodedClips
+from training.export import export_fp32
+from training.model import VideoClassifier
+from training.onnx_runtime import OnnxClassifier, quantise
+from training.parity import Parity, compare
+
+FILES: dict[Precision, FileName] = {"fp32": "model.onnx", "int8": "model.int8.onnx"}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What variants are made from and measured on."""
+
+    model: VideoClassifier
+    spec: ClipSpec
+    calibration: DecodedClips
+    val: DecodedClips
+    targets: NDArray[np.int64]
+    """(clips,), of ``val``."""
+    torch_probabilities: NDArray[np.float32]
+    """(clips, labels), of ``val``, in fp32."""
+
+
+def make_variants(trial: Trial, wanted: Sequence[Precision], folder: Path, strict: bool) -> list[tuple[Variant, Parity]]:
+    """Write the wanted files into ``folder``. A file that fails its comparison is removed, and is an error if ``strict``.
+
+    Raises: CommandError: a file was refused and ``strict``, or none is left; the message has the figures.
+    """
+    fp32 = folder / FILES["fp32"]
+    export_fp32(trial.model, trial.spec, fp32)
+    kept, refused = [], []
+    for precision in wanted:
+        parity = _make(precision, fp32, trial)
+        print(("checked " if parity.passed else "refused ") + parity.figures(), flush=True)
+        if parity.passed:
+            kept.append((_variant(parity, folder / FILES[precision]), parity))
+        else:
+            refused.append(parity)
+    for precision, name in FILES.items():
+        if precision not in {parity.precision for _, parity in kept}:
+            (folder / name).unlink(missing_ok=True)
+    if refused and (strict or not kept):
+        raise CommandError(f"not published, because a variant does not answer like torch; {refused[0].figures()}")
+    return kept
+
+
+def _make(precision: Precision, fp32: Path, trial: Trial) -> Parity:
+    file = fp32.with_name(FILES[precision])
+    if precision == "int8":
+        print(f"quantising, ranges from {len(trial.calibration)} training clips", flush=True)
+        quantise(fp32, file, (trial.calibration.read([i])[0] for i in range(len(trial.calibration))))
+    probabilities = classify_all(trial.val, OnnxClassifier(file), f"checking {precision}")
+    return compare(precision, trial.torch_probabilities, probabilities, trial.targets)
+
+
+def _variant(parity: Parity, file: Path) -> Variant:
+    return Variant(
+        file=file.name,
+        precision=parity.precision,
+        sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
+        size_bytes=file.stat().st_size,
+        max_abs_difference=parity.max_abs_difference,
+        accuracy=parity.accuracy,
+        accuracy_drop=parity.accuracy_drop,
+    )

@@ -1,0 +1,103 @@
+"""Start weights: ImageNet's from torchvision, none, or a checkpoint file."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from pickle import UnpicklingError
+from urllib.error import URLError
+
+import torch
+from torch import Tensor
+from torchvision.models import ResNet50_Weights
+
+from clips.errors import CommandError
+from training.model import VideoClassifier
+
+_IMAGENET = ResNet50_Weights.IMAGENET1K_V2
+_WRAPPERS = ("model", "state_dict")
+
+
+def load_start_weights(model: VideoClassifier, weights: str) -> str:
+    """Fill ``model`` in place; returns what was loaded, in words.
+
+    ``weights`` is ``imagenet``, ``none`` (the model keeps its random weights), or the path of a checkpoint of a run or
+    of a plain state dict with torchvision's names for ResNet-50. A head with other labels is left out.
+
+    Raises: CommandError: the file is missing, is no checkpoint, does not fit, or cannot be downloaded.
+    """
+    if weights == "none":
+        return "random weights"
+    if weights == "imagenet":
+        return f"ImageNet weights {_IMAGENET}: " + load_state(model, imagenet_state(), "the ImageNet weights")
+    return f"{weights}: " + load_state(model, read_state(Path(weights)), weights)
+
+
+def imagenet_state() -> dict[str, Tensor]:
+    """torchvision's state dict, from torch's cache folder or the network.
+
+    Raises: CommandError: neither has it; the message names the file to put there.
+    """
+    target = Path(torch.hub.get_dir()) / "checkpoints" / _IMAGENET.url.rsplit("/", 1)[-1]
+    try:
+        return dict(_IMAGENET.get_state_dict(progress=True, check_hash=True))
+    except (URLError, OSError, RuntimeError, UnpicklingError) as problem:
+        raise CommandError(
+            f"the ImageNet weights cannot be loaded ({problem}); download {_IMAGENET.url} to {target}, "
+            "or start from random weights with `--weights none`, or from a checkpoint with `--weights FILE`"
+        ) from problem
+
+
+def read_state(file: Path) -> dict[str, Tensor]:
+    """The state dict in ``file``, without wrappers such as ``{"model": ...}`` and prefixes such as ``module.``.
+
+    Raises: CommandError: the file is missing, or is no checkpoint that torch can read safely.
+    """
+    content = read_torch_file(file)
+    for wrapper in _WRAPPERS:
+        inner = content.get(wrapper)
+        content = inner if isinstance(inner, Mapping) else content
+    state = {str(key).removeprefix("module."): value for key, value in content.items() if isinstance(value, Tensor)}
+    if not state:
+        raise CommandError(f"{file} holds no weights; expected best.pt or last.pt of a run, or a state dict of ResNet-50")
+    return state
+
+
+def read_torch_file(file: Path) -> Mapping[str, object]:
+    """What ``torch.save`` wrote, read without running any code in it.
+
+    Raises: CommandError: the file is missing, or is not such a file.
+    """
+    try:
+        content = torch.load(file, map_location="cpu", weights_only=True)
+    except FileNotFoundError as problem:
+        raise CommandError(f"there is no file {file}") from problem
+    except (OSError, RuntimeError, UnpicklingError, EOFError, KeyError, ValueError) as problem:
+        raise CommandError(f"{file} is not a checkpoint that torch can read safely") from problem
+    if not isinstance(content, Mapping):
+        raise CommandError(f"{file} is not a checkpoint: it holds a {type(content).__name__}")
+    return content
+
+
+def load_state(model: VideoClassifier, state: Mapping[str, Tensor], source: str) -> str:
+    """Copy every tensor of the trunk, and the head where its shape fits. Returns how much was loaded, in words.
+
+    Raises: CommandError: a tensor of the trunk is missing or has another shape.
+    """
+    wanted = model.state_dict()
+    given = {_our_name(key): value for key, value in state.items()}
+    trunk = [key for key in wanted if key.startswith("trunk.") and not key.endswith("num_batches_tracked")]
+    unfit = [key for key in trunk if key not in given or given[key].shape != wanted[key].shape]
+    if unfit:
+        raise CommandError(
+            f"{source} does not fit ResNet-50: {len(unfit)} of {len(trunk)} tensors are missing or have another shape, "
+            f"such as {unfit[0].removeprefix('trunk.')}"
+        )
+    fitting = {key: value for key, value in given.items() if key in wanted and value.shape == wanted[key].shape}
+    model.load_state_dict(fitting, strict=False)
+    with_head = "head.weight" in fitting and "head.bias" in fitting
+    return f"{len(trunk)} tensors of the trunk loaded, head {'loaded' if with_head else 'starts at random'}"
+
+
+def _our_name(key: str) -> str:
+    if key.startswith("fc."):
+        return "head." + key.removeprefix("fc.")
+    return key if key.startswith(("trunk.", "head.")) else "trunk." + key
