@@ -111,7 +111,8 @@ class Fit:
         rate = max(group["lr"] for group in stage.optimiser.param_groups)
         result = EpochResult.of(epoch, stage.name, rate, tally, metrics)
         print(result.line(self.config.total_epochs), flush=True)
-        if self.history.add(result):
+        self.history.results.append(result)
+        if self.history.best is result and (stage.saves_every_epoch or epoch == stage.epochs[-1]):
             self._checkpoint({}, metrics.headline()).save(self.run.best)
         self.run.write_results(self.history.rows())
 

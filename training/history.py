@@ -73,7 +73,7 @@ class EpochResult:
 
 
 class History:
-    """Rows of ``results.csv`` and the best of them by macro-F1, then by loss."""
+    """Rows of ``results.csv``, and the best of them by macro-F1, then by loss."""
 
     def __init__(self, rows: Sequence[dict[str, Any]] = ()) -> None:
         self.results = [EpochResult(**row) for row in rows]
@@ -86,12 +86,16 @@ class History:
     @property
     def best(self) -> EpochResult:
         """Raises: ValueError: no epoch is done."""
-        return max(self.results, key=lambda row: (row.val_macro_f1, -row.val_loss))
+        return max(self._candidates(), key=lambda row: (row.val_macro_f1, -row.val_loss))
 
-    def add(self, result: EpochResult) -> bool:
-        """Whether this epoch is the best so far."""
-        self.results.append(result)
-        return self.best is result
+    def _candidates(self) -> list[EpochResult]:
+        """Every epoch of the main stage, and the head when it is finished.
+
+        A head of few epochs is hardly sure of anything: its labels may be right by luck, and INT8 overturns them
+        (58.2% became 55.1% once).
+        """
+        main = [row for row in self.results if row.stage == "main"]
+        return [row for row in self.results if row.stage == "head"][-1:] + main
 
     def epochs_without_gain(self, stage: str) -> int:
         """Epochs of ``stage`` since its own best one, by macro-F1."""

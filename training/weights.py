@@ -1,5 +1,6 @@
 """Start weights: ImageNet's from torchvision, none, or a checkpoint file."""
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
@@ -67,7 +68,10 @@ def read_torch_file(file: Path) -> Mapping[str, object]:
     Raises: CommandError: the file is missing, or is not such a file.
     """
     try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # torch warns about foreign pickles that it then refuses
+            warnings.simplefilter("ignore")
+            content = torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError as problem:
         raise CommandError(f"there is no file {file}") from problem
     except (OSError, RuntimeError, UnpicklingError, EOFError, KeyError, ValueError) as problem:

@@ -138,23 +138,31 @@ def test_sigterm_answers_what_was_admitted_refuses_the_rest_and_exits_0(slow_ser
 
 def test_an_idle_server_stops_at_once_and_leaves_no_process(tmp_path: Path, repository: Path) -> None:
     with running_server(repository, tmp_path / "log") as live:
-        children = Path(f"/proc/{live.process.pid}/task/{live.process.pid}/children").read_text().split()
+        children = ends_of(children_of(live))
         assert len(children) >= 2
         assert live.stop(timeout_seconds=10) == 0
-    assert not any(Path(f"/proc/{child}").exists() for child in children)
+        assert all(child.poll(0) for child in children)
 
 
 def test_a_server_that_is_killed_leaves_no_decode_process(tmp_path: Path, repository: Path) -> None:
     with running_server(repository, tmp_path / "log") as live:
-        children = Path(f"/proc/{live.process.pid}/task/{live.process.pid}/children").read_text().split()
-        ends = [os_pidfd(int(child)) for child in children]
+        children = ends_of(children_of(live))
         live.process.kill()
-        for end in ends:
-            assert end.poll(10_000), "a decode process outlived the server"
+        for child in children:
+            assert child.poll(10_000), "a decode process outlived the server"
 
 
-def os_pidfd(pid: int) -> "select.poll":
-    """Becomes readable when the process ends."""
-    poll = select.poll()
-    poll.register(os.pidfd_open(pid), select.POLLIN)
-    return poll
+def children_of(live: LiveServer) -> list[int]:
+    """Process ids; each thread has a list of those that it started."""
+    lists = Path(f"/proc/{live.process.pid}/task").glob("*/children")
+    return [int(pid) for path in lists for pid in path.read_text().split()]
+
+
+def ends_of(pids: list[int]) -> list["select.poll"]:
+    """Each becomes readable when its process ends."""
+    polls = []
+    for pid in pids:
+        poll = select.poll()
+        poll.register(os.pidfd_open(pid), select.POLLIN)
+        polls.append(poll)
+    return polls

@@ -54,10 +54,8 @@ def test_train_publish_evaluate(
     assert [path.name for path in version.parent.iterdir()] == ["1"]
 
     for model in ("models/colours", "runs/colours/1/best.pt"):
-        assert (
-            clipserve.main(["evaluate", model, str(folder), "--json", "figures.json", "--variant", "fp32", "--workers", "0"])
-            == 0
-        )
+        flags = "--json figures.json --variant fp32 --workers 0"
+        assert clipserve.main(["evaluate", model, str(folder), *flags.split()]) == 0
         figures = json.loads(Path("figures.json").read_text())
         assert figures["clips_used"] == "val part of the training data"
         assert figures["accuracy"] == pytest.approx(manifest.metrics["accuracy"])

@@ -42,16 +42,20 @@ def test_a_complete_run_is_not_resumed(tmp_path: Path) -> None:
 
 def test_the_best_epoch_has_the_highest_macro_f1_then_the_lowest_loss() -> None:
     history = History()
-    assert history.add(epoch(1, 0.5))
-    assert not history.add(epoch(2, 0.4))
-    assert history.add(epoch(3, 0.5, loss=0.9))
+    history.results = [epoch(1, 0.5), epoch(2, 0.4), epoch(3, 0.5, loss=0.9)]
     assert history.best.epoch == 3
+
+
+def test_a_half_trained_head_is_never_the_best() -> None:
+    history = History()
+    history.results = [epoch(1, 0.9, stage="head"), epoch(2, 0.5, stage="head"), epoch(3, 0.4)]
+    assert history.best.epoch == 2
 
 
 def test_patience_counts_within_a_stage() -> None:
     history = History()
     for number, (score, stage) in enumerate([(0.9, "head"), (0.5, "main"), (0.6, "main"), (0.6, "main")], start=1):
-        history.add(epoch(number, score, stage=stage))
+        history.results.append(epoch(number, score, stage=stage))
     assert history.epochs_without_gain("main") == 1
 
 

@@ -19,10 +19,8 @@ def dataset(*rows: tuple[str, str, Part | None], contents: tuple[str, ...] = ())
 
 
 def people(clips_per_person: int = 3, persons: int = 5) -> Dataset:
-    rows = [
-        (label, f"{label}-{p}", None) for label in ("lunge", "squat") for p in range(persons) for _ in range(clips_per_person)
-    ]
-    return dataset(*rows)
+    names = [(label, f"{label}-{person}") for label in ("lunge", "squat") for person in range(persons)]
+    return dataset(*((label, group, None) for label, group in names for _ in range(clips_per_person)))
 
 
 def test_a_group_stays_on_one_side() -> None:

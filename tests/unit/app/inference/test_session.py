@@ -76,9 +76,7 @@ def test_a_named_provider_that_cannot_run_is_refused_never_replaced(
 ) -> None:
     monkeypatch.setattr("app.inference.session._NVIDIA_DEVICES", ())
     publish(tmp_path)
-    with pytest.raises(
-        CommandError, match=f"cannot run on the execution provider '{provider}': {provider}: there is no"
-    ):
+    with pytest.raises(CommandError, match=f"cannot run on the execution provider '{provider}': {provider}: there is no"):
         load_engine(published_models(tmp_path)[0], provider, OPTIONS)  # type: ignore[arg-type]
 
 

@@ -1,0 +1,116 @@
+"""More videos than the model takes: batches form, the queue has an end, deadlines hold, and who leaves costs nothing."""
+
+import socket
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+
+import httpx
+import pytest
+
+from tests.colour_model import publish
+from tests.live_server import LiveServer, running_server
+from tests.videos import BLUE, GREEN, RED, solid_video
+
+COLOURS = {"red": RED, "green": GREEN, "blue": BLUE}
+VIDEOS = {name: solid_video(colour) for name, colour in COLOURS.items()}
+MAX_QUEUE_SIZE = 6
+
+
+@pytest.fixture(scope="module")
+def slow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    """A run of its model takes a fraction of a second, for one clip as for four."""
+    folder = tmp_path_factory.mktemp("slow")
+    publish(folder / "models", work=60)
+    settings = {"intra_op_threads": 1, "max_batch_size": 4, "max_queue_size": MAX_QUEUE_SIZE}
+    with running_server(folder / "models", folder / "log", **settings) as live:
+        yield live
+
+
+def until(live: LiveServer, sample: str, value: float) -> None:
+    """Look at /metrics until a sample has a value; each look is a request, so this does not spin."""
+    for _ in range(2000):
+        if live.metric(sample) == value:
+            return
+    raise AssertionError(f"{sample} never became {value}")
+
+
+@contextmanager
+def asked(live: LiveServer, names: list[str], **query: object) -> Iterator[list["Future[httpx.Response]"]]:
+    """All at once."""
+    with ThreadPoolExecutor(len(names)) as pool:
+        yield [pool.submit(live.classify, VIDEOS[name], **query) for name in names]
+
+
+def test_videos_that_arrive_together_share_a_run_and_keep_their_own_answers(slow_server: LiveServer) -> None:
+    names = ["red", "green", "blue", "green", "red", "blue"]
+    runs, clips = (slow_server.metric(f"clipserve_batch_size_{kind}") for kind in ("count", "sum"))
+    with asked(slow_server, names) as futures:
+        answers = [future.result() for future in futures]
+    assert [answer.json()["predictions"][0]["label"] for answer in answers] == names
+    assert slow_server.metric("clipserve_batch_size_sum") - clips == len(names)
+    assert slow_server.metric("clipserve_batch_size_count") - runs < len(names)
+
+
+def test_one_video_too_many_is_refused_at_once_and_told_when_to_return(slow_server: LiveServer) -> None:
+    with asked(slow_server, ["red"] * MAX_QUEUE_SIZE) as futures:
+        until(slow_server, "clipserve_admitted ", MAX_QUEUE_SIZE)
+        refused = slow_server.classify(VIDEOS["red"])
+        answers = [future.result() for future in futures]
+    assert (refused.status_code, refused.json()["code"]) == (429, "queue_full")
+    assert int(refused.headers["retry-after"]) > 0
+    assert Counter(answer.status_code for answer in answers) == {200: MAX_QUEUE_SIZE}
+    assert slow_server.classify(VIDEOS["red"]).status_code == 200
+
+
+@pytest.mark.parametrize("timeout_ms", [1, 20])
+def test_a_deadline_that_passes_is_answered_as_such(slow_server: LiveServer, timeout_ms: int) -> None:
+    answer = slow_server.classify(VIDEOS["red"], timeout_ms=timeout_ms)
+    assert (answer.status_code, answer.json()["code"]) == (504, "deadline_exceeded")
+    until(slow_server, "clipserve_admitted ", 0)
+
+
+def test_a_caller_that_leaves_the_queue_is_never_computed(slow_server: LiveServer) -> None:
+    clips = slow_server.metric("clipserve_batch_size_sum")
+    left = 'clipserve_requests_total{route="/classify",status="499"}'
+    gone = slow_server.metric(left)
+    with asked(slow_server, ["red"]) as (staying,):
+        until(slow_server, "clipserve_batch_size_sum", clips + 1)
+        with leaving_request(slow_server, VIDEOS["blue"]):
+            until(slow_server, "clipserve_queue_length", 1)
+        until(slow_server, left, gone + 1)
+        assert slow_server.metric("clipserve_queue_length") == 0
+        assert staying.result().status_code == 200
+    assert slow_server.metric("clipserve_batch_size_sum") == clips + 1
+
+
+@contextmanager
+def leaving_request(live: LiveServer, video: bytes) -> Iterator[None]:
+    """A caller that sends its video and hangs up without waiting for the answer."""
+    head = f"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Type: video/mp4\r\nContent-Length: {len(video)}\r\n\r\n"
+    with socket.create_connection((live.client.base_url.host, live.client.base_url.port or 80)) as connection:
+        connection.sendall(head.encode() + video)
+        yield
+
+
+def test_many_callers_that_leave_at_any_moment_harm_nobody(slow_server: LiveServer) -> None:
+    with asked(slow_server, ["green", "blue"]) as futures:
+        for _ in range(20):
+            with leaving_request(slow_server, VIDEOS["red"]):
+                pass
+        answers = [future.result() for future in futures]
+    assert {answer.status_code for answer in answers} <= {200, 429}
+    until(slow_server, "clipserve_admitted ", 0)
+    assert slow_server.metric("clipserve_queue_length") == 0
+    assert slow_server.classify(VIDEOS["red"]).status_code == 200
+
+
+def test_liveness_stays_quick_under_load(slow_server: LiveServer) -> None:
+    with asked(slow_server, ["red"] * MAX_QUEUE_SIZE) as futures:
+        looks = []
+        while not all(future.done() for future in futures):
+            looks.append(slow_server.client.get("/healthz").elapsed.total_seconds())
+    assert len(looks) > 5
+    assert sorted(looks)[len(looks) // 2] < 0.1
+    assert all(future.result().status_code == 200 for future in futures)
