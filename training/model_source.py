@@ -56,7 +56,8 @@ def torch_classify(checkpoint: Checkpoint) -> Classify:
     model = checkpoint.classifier().to(device)
 
     def classify(clips: NDArray[np.uint8]) -> NDArray[np.float32]:
-        with torch.no_grad():
+        # the reference has to be fp32 on a GPU too, not TF32
+        with torch.no_grad(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             probabilities: NDArray[np.float32] = model(torch.from_numpy(clips).to(device)).softmax(dim=1).cpu().numpy()
         return probabilities
 

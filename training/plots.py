@@ -13,6 +13,9 @@ from matplotlib.ticker import MaxNLocator
 from training.history import EpochResult
 
 _BLUE, _ORANGE, _GREY = "#2563a8", "#d9731a", "#8a8f98"
+# With more labels the cells are too small for numbers.
+_MAX_COUNTED = 40
+
 _STYLE: Any = {
     "font.size": 10,
     "axes.spines.top": False,
@@ -72,7 +75,7 @@ def plot_confusion_matrix(confusion: list[list[int]], labels: list[str], title: 
     """Counts in each cell, shaded by the share of the true class."""
     counts = np.array(confusion)
     shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
-    side = max(5.0, 0.62 * len(labels) + 2.5)
+    side = min(24.0, max(5.0, 0.62 * len(labels) + 2.5))
     with mpl.rc_context({**_STYLE, "axes.grid": False, "axes.spines.left": False, "axes.spines.bottom": False}):
         figure = Figure(figsize=(side + 1, side), layout="constrained")
         axes = figure.subplots()
@@ -80,8 +83,8 @@ def plot_confusion_matrix(confusion: list[list[int]], labels: list[str], title: 
         axes.set(title=title, xlabel="predicted", ylabel="true")
         axes.set_xticks(range(len(labels)), labels, rotation=45, ha="right", rotation_mode="anchor")
         axes.set_yticks(range(len(labels)), labels)
-        axes.tick_params(length=0)
-        if len(labels) <= 40:
+        axes.tick_params(length=0, labelsize=10 if len(labels) <= _MAX_COUNTED else 6)
+        if len(labels) <= _MAX_COUNTED:
             _write_counts(axes, counts, shares)
         figure.colorbar(image, ax=axes, label="% of the true class", shrink=0.8)
         figure.savefig(file, dpi=130)

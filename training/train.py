@@ -77,6 +77,7 @@ def train(config: TrainingConfig, folder: RunFolder | None, runs: Path, interrup
     """One run from the list of clips to ``best.pt``; ``folder`` is given where a run goes on."""
     dataset = split_dataset(read_dataset(Path(config.dataset)), config.seed, config.val_fraction)
     device = choose_device(config.device, config.precision)
+    torch.backends.cudnn.benchmark = True  # every batch has one shape
     resumed = Checkpoint.load(folder.last) if folder is not None and folder.last.exists() else None
     model = _start_model(config, dataset, resumed)
     folder = folder or RunFolder.create(runs, config)

@@ -33,7 +33,7 @@ def test_train_publish_evaluate(
 ) -> None:
     torch.set_num_threads(1)
     monkeypatch.chdir(tmp_path)
-    settings = "--weights none --size 64 --num-frames 2 --frame-choices 1 --epochs 2 --batch-size 8 --workers 1 --device cpu"
+    settings = "--weights none --size 32 --num-frames 2 --frame-choices 1 --epochs 1 --batch-size 8 --workers 1 --device cpu"
     assert clipserve.main(["train", str(folder), "--name", "colours", "--licence", "MIT", *settings.split()]) == 0
     out = capsys.readouterr().out
     assert "skipped: red/broken.mp4" in out
@@ -42,7 +42,7 @@ def test_train_publish_evaluate(
     version = Path("models/colours/1")
     manifest = Manifest.read(version)
     assert manifest.labels == ["blue", "green", "red"]
-    assert manifest.clip_spec.shape == (2, 64, 64, 3)
+    assert manifest.clip_spec.shape == (2, 32, 32, 3)
     assert manifest.licence == "MIT"
     fp32 = manifest.variant("fp32")
     assert fp32 is not None

@@ -1,0 +1,92 @@
+"""Files that refer to other files or addresses: nothing is opened and nobody is called, under whatever name they come."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import pytest
+
+from tests.colour_model import publish
+from tests.live_server import LiveServer, running_server
+from tests.robustness.canaries import CALLED_PORT, CallCanary, FileCanary, canaries
+from tests.videos import MPEG2_TS, RED, solid_video
+
+NAMES = ("a.mp4", "a.m3u8", "../../x")
+
+HLS = "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:2.0,\n{target}\n#EXT-X-ENDLIST\n"
+OWN_PLAYLISTS = {
+    "hls-file": HLS.format(target="file://{folder}/secret.ts"),
+    "hls-path": HLS.format(target="{folder}/secret.ts"),
+    "hls-http": HLS.format(target=f"http://127.0.0.1:{CALLED_PORT}/x.ts"),
+    "hls-master": f"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1280000\ntcp://127.0.0.1:{CALLED_PORT}\n",
+    "ffconcat-relative": "ffconcat version 1.0\nfile 'secret.ts'\n",
+    "ffconcat-absolute": "ffconcat version 1.0\nfile '{folder}/secret.ts'\n",
+    "sdp": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\na=rtpmap:96 H264/90000\n",
+}
+
+
+@pytest.fixture(scope="module")
+def trap(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("trap")
+
+
+@pytest.fixture(scope="module")
+def armed(trap: Path) -> Iterator[tuple[FileCanary, CallCanary]]:
+    with canaries(trap, solid_video(RED, encoding=MPEG2_TS)) as traps:
+        yield traps
+
+
+@pytest.fixture(scope="module")
+def server_in_trap(tmp_path_factory: pytest.TempPathFactory, trap: Path) -> Iterator[LiveServer]:
+    """Its working directory holds the file canary, so that relative references would find it."""
+    folder = tmp_path_factory.mktemp("trapped")
+    publish(folder / "models")
+    with running_server(folder / "models", folder / "log", cwd=trap) as live:
+        yield live
+
+
+def shared_playlists(folder: Path) -> dict[str, bytes]:
+    marked = {".m3u8", ".ffconcat", ".mpd", ".sdp", ".txt", ".xml", ".mov"}
+    texts = [path for path in folder.iterdir() if path.suffix in marked or path.name == "hls_disguised.mp4"]
+    return {path.name: path.read_bytes() for path in texts}
+
+
+def check_refused(live: LiveServer, playlist: bytes) -> None:
+    answers = [live.upload(playlist, name) for name in NAMES] + [live.classify(playlist)]
+    for answer in answers:
+        assert answer.status_code == 415, answer.text
+        assert answer.json()["code"] in {"not_a_video", "unsupported_container"}
+        assert answer.elapsed.total_seconds() < 5
+
+
+@pytest.mark.parametrize("kind", OWN_PLAYLISTS)
+def test_a_playlist_reaches_nothing(
+    server_in_trap: LiveServer, trap: Path, armed: tuple[FileCanary, CallCanary], kind: str
+) -> None:
+    check_refused(server_in_trap, OWN_PLAYLISTS[kind].replace("{folder}", str(trap)).encode())
+    assert not armed[0].opened.is_set()
+    assert not armed[1].called.is_set()
+
+
+def test_the_playlists_of_others_reach_nothing(
+    server_in_trap: LiveServer, trap: Path, armed: tuple[FileCanary, CallCanary], shared_data: Path
+) -> None:
+    playlists = shared_playlists(shared_data / "hostile")
+    assert len(playlists) > 20
+    for playlist in playlists.values():
+        check_refused(server_in_trap, playlist.replace(b"/CANARY", str(trap).encode()))
+    assert not armed[0].opened.is_set()
+    assert not armed[1].called.is_set()
+
+
+def test_the_traps_work_when_nothing_protects_the_decoder(tmp_path: Path) -> None:
+    """Otherwise the tests above would prove nothing."""
+    with canaries(tmp_path, solid_video(RED, encoding=MPEG2_TS)) as (file, call):
+        for kind, trap in (("hls-path", file.opened), ("hls-http", call.called)):
+            playlist = tmp_path / f"{kind}.m3u8"
+            playlist.write_text(OWN_PLAYLISTS[kind].replace("{folder}", str(tmp_path)))
+            try:
+                av.open(str(playlist), timeout=5).close()
+            except av.FFmpegError:
+                pass
+            assert trap.wait(5), kind

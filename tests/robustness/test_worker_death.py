@@ -1,0 +1,42 @@
+"""Decode processes that die while the server works: the culprit's video fails, nobody else's, and the pool recovers."""
+
+import os
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tests.colour_model import publish
+from tests.live_server import LiveServer, running_server
+from tests.videos import GREEN, solid_video
+
+GREEN_VIDEO = solid_video(GREEN)
+
+
+def decode_processes(live: LiveServer) -> list[int]:
+    """Children that run Python's spawn entry, without its resource tracker."""
+    children = [
+        int(pid) for path in Path(f"/proc/{live.process.pid}/task").glob("*/children") for pid in path.read_text().split()
+    ]
+    return [pid for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+def test_killed_decoders_cost_at_most_their_own_videos(tmp_path: Path) -> None:
+    publish(tmp_path / "models")
+    with running_server(tmp_path / "models", tmp_path / "log") as live:
+        rounds = 3
+        with ThreadPoolExecutor(4) as pool:
+            futures = [pool.submit(live.classify, GREEN_VIDEO) for _ in range(40)]
+            killed = 0
+            for _ in range(rounds):
+                for pid in decode_processes(live):
+                    os.kill(pid, signal.SIGKILL)
+                    killed += 1
+                futures += [pool.submit(live.classify, GREEN_VIDEO) for _ in range(10)]
+                futures[-1].result()
+            answers = [future.result() for future in futures]
+        failed = [answer for answer in answers if answer.status_code != 200]
+        assert len(failed) <= killed
+        assert {answer.json()["code"] for answer in failed} <= {"decode_failed"}
+        assert {a.json()["predictions"][0]["label"] for a in answers if a.status_code == 200} == {"green"}
+        assert live.metric("clipserve_decode_workers_replaced_total") == killed
+        assert live.client.get("/readyz").status_code == 200
