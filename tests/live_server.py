@@ -47,6 +47,11 @@ class LiveServer:
         return self.process.wait(timeout_seconds)
 
 
+def patient(seconds: float) -> float:
+    """Time for what takes ``seconds`` of an idle machine, on this one: other work takes its share of the processors."""
+    return seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
 def command(*arguments: str) -> list[str]:
     """A ``clipserve`` command line."""
     return [sys.executable, "-m", "clipserve", *arguments]

@@ -14,11 +14,9 @@ from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pydantic import TypeAdapter, ValidationError
-
 from clips import GoldenClip, Manifest, TrainingProvenance, Variant, load_clip
 from clips.errors import UsageError
-from clips.manifest import ModelName, Precision
+from clips.manifest import Precision
 from training.checkpoint import Checkpoint
 from training.classification import classify_all
 from training.decoding import DecodedClips, decode_clips
@@ -30,7 +28,7 @@ from training.model_source import torch_classify
 from training.onnx_runtime import OnnxClassifier
 from training.parity import Parity
 from training.report import copy_curves, write_report
-from training.repository import building_folder, next_version, release
+from training.repository import building_folder, check_model_name, next_version, release
 from training.variants import FILES, Trial, make_variants
 
 EXAMPLE = "clipserve export runs/my-model/1/best.pt --name my-model"
@@ -98,7 +96,7 @@ def publish(publication: Publication) -> Path:
 
     Raises: CommandError: wrong checkpoint, missing data, or files that do not answer like torch.
     """
-    _check_name(publication.name)
+    check_model_name(publication.name)
     checkpoint = Checkpoint.load(publication.checkpoint)
     dataset = training_data(checkpoint, publication.data)
     chosen = calibration_clips(dataset, publication.calibration_clips, checkpoint.settings.seed)
@@ -184,10 +182,3 @@ def _parse_variants(text: str) -> tuple[Precision, ...]:
     if len(wanted) != len(names):
         raise UsageError(f"--variants {text}: give one or both of {','.join(FILES)}")
     return wanted
-
-
-def _check_name(name: str) -> None:
-    try:
-        TypeAdapter(ModelName).validate_python(name)
-    except ValidationError as problem:
-        raise UsageError(f"--name {name}: use small letters, digits, - and _, 64 at most") from problem

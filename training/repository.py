@@ -8,6 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
+from clips.errors import UsageError
+from clips.manifest import ModelName
+
 
 @contextmanager
 def building_folder(repository: Path, name: str) -> Iterator[Path]:
@@ -37,3 +42,11 @@ def release(folder: Path, version: int) -> Path | None:
             return None
         raise
     return target
+
+
+def check_model_name(name: str) -> None:
+    """Raises: UsageError: no model can have this name."""
+    try:
+        TypeAdapter(ModelName).validate_python(name)
+    except ValidationError as problem:
+        raise UsageError(f"--name {name!r}: use small letters, digits, - and _, 64 at most") from problem

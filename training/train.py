@@ -29,6 +29,7 @@ from training.model import VideoClassifier
 from training.outcome import write_outcome
 from training.presets import PRESETS, resolve_config
 from training.publish import Publication, publish
+from training.repository import check_model_name
 from training.run_folder import RunFolder, check_resumable
 from training.split import split_dataset
 from training.stages import Feeds
@@ -107,6 +108,7 @@ def train(config: TrainingConfig, folder: RunFolder | None, runs: Path, interrup
 def _new_config(args: argparse.Namespace) -> TrainingConfig:
     if not args.folder or not args.name:
         raise UsageError("give a FOLDER and --name, or --resume RUN_FOLDER")
+    check_model_name(args.name)
     return resolve_config(args.preset, {"name": args.name, "dataset": args.folder, **chosen_settings(args)})
 
 

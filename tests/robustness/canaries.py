@@ -42,8 +42,9 @@ class FileCanary:
 class CallCanary:
     """A listening port that answers nobody and remembers that it was called."""
 
-    def __init__(self, port: int = CALLED_PORT) -> None:
+    def __init__(self, port: int) -> None:
         self._listener = socket.create_server(("127.0.0.1", port))
+        self.port: int = self._listener.getsockname()[1]
         self.called = threading.Event()
         self._thread = threading.Thread(target=self._wait, daemon=True)
         self._thread.start()
@@ -65,9 +66,9 @@ class CallCanary:
 
 
 @contextmanager
-def canaries(folder: Path, content: bytes) -> Iterator[tuple[FileCanary, CallCanary]]:
-    """``folder/secret.ts`` and 127.0.0.1:8999."""
-    file, call = FileCanary(folder / "secret.ts", content), CallCanary()
+def canaries(folder: Path, content: bytes, port: int = CALLED_PORT) -> Iterator[tuple[FileCanary, CallCanary]]:
+    """``folder/secret.ts`` and a port of 127.0.0.1 (0: a free one)."""
+    file, call = FileCanary(folder / "secret.ts", content), CallCanary(port)
     try:
         yield file, call
     finally:

@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
-from training.repository import building_folder, next_version, release
+import pytest
+
+from clips.errors import UsageError
+from training.repository import building_folder, check_model_name, next_version, release
 
 
 def test_a_new_model_begins_with_version_1(tmp_path: Path) -> None:
@@ -36,3 +39,9 @@ def test_nothing_is_left_of_a_failed_publication(tmp_path: Path) -> None:
     with building_folder(tmp_path, "m") as folder:
         (folder / "half").write_text("half")
     assert list((tmp_path / "m").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["", "Big", "a b", "../x", "-x", "x" * 65])
+def test_a_name_that_no_folder_should_have_is_wrong_usage(name: str) -> None:
+    with pytest.raises(UsageError, match="use small letters"):
+        check_model_name(name)
