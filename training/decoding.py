@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -113,9 +114,7 @@ def _submitter(workers: int) -> Iterator[Callable[..., Future[Any]]]:
     if workers == 0:
         yield _run_here
         return
-    pool = ProcessPoolExecutor(
-        workers, mp_context=multiprocessing.get_context("spawn"), initializer=_leave_interrupts_to_parent
-    )
+    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_follow_parent)
     try:
         yield pool.submit
     finally:
@@ -128,8 +127,17 @@ def _run_here(function: Callable[..., Any], *arguments: Any) -> Future[Any]:
     return done
 
 
-def _leave_interrupts_to_parent() -> None:
+def _follow_parent() -> None:
+    """Ctrl-C is the parent's to handle; but where the parent is killed, a worker would wait for jobs for ever."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+
+
+def _leave_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _result(job: Future[Any]) -> SkippedClip | None:

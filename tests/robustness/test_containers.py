@@ -39,7 +39,9 @@ def test_every_file_is_answered_with_200_or_a_fitting_4xx_in_time(server: LiveSe
     wrong = [
         (path.relative_to(containers).as_posix(), answer.status_code, answer.text)
         for path, answer in zip(files, answers, strict=True)
-        if answer.status_code not in {200, 400, 413, 415, 422} or answer.elapsed.total_seconds() > longest
+        if answer.status_code not in {200, 400, 413, 415, 422}
+        or answer.elapsed.total_seconds() > longest
+        or "stopped the decoder" in answer.text  # a crash, answered as 422
     ]
     assert wrong == []
     assert sum(answer.status_code == 200 for answer in answers) >= WITH_A_VIDEO
@@ -49,8 +51,3 @@ def test_every_file_is_answered_with_200_or_a_fitting_4xx_in_time(server: LiveSe
 def test_an_odd_but_sound_video_is_classified(server: LiveServer, containers: Path, name: str) -> None:
     answer = server.classify(found(containers, name).read_bytes())
     assert answer.status_code == 200, answer.text
-
-
-def test_no_decoder_stopped_over_any_of_them(server: LiveServer) -> None:
-    """Runs last: a crash would be answered as 422, so it is counted apart."""
-    assert server.metric("clipserve_decode_workers_replaced_total") == 0

@@ -1,5 +1,6 @@
 """Files that refer to other files or addresses: nothing is opened and nobody is called, under whatever name they come."""
 
+import io
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -80,13 +81,17 @@ def test_the_playlists_of_others_reach_nothing(
     assert not armed[1].called.is_set()
 
 
-def test_the_traps_work_when_nothing_protects_the_decoder(tmp_path: Path) -> None:
+class NamedFile(io.BytesIO):
+    """What a careless server would open: the client's bytes under the client's name."""
+
+    name = "a.m3u8"
+
+
+@pytest.mark.parametrize(("kind", "trap"), [("hls-path", 0), ("hls-http", 1)])
+def test_the_traps_work_when_nothing_protects_the_decoder(tmp_path: Path, kind: str, trap: int) -> None:
     """Otherwise the tests above would prove nothing."""
     with canaries(tmp_path, solid_video(RED, encoding=MPEG2_TS), port=0) as (file, call):
-        for kind, trap in (("hls-path", file.opened), ("hls-http", call.called)):
-            playlist = tmp_path / f"{kind}.m3u8"
-            text = OWN_PLAYLISTS[kind].replace("{folder}", str(tmp_path))
-            playlist.write_text(text.replace(f":{CALLED_PORT}/", f":{call.port}/"))
-            with suppress(av.FFmpegError):
-                av.open(str(playlist), timeout=5).close()
-            assert trap.wait(5), kind
+        playlist = OWN_PLAYLISTS[kind].replace("{folder}", str(tmp_path)).replace(f":{CALLED_PORT}/", f":{call.port}/")
+        with suppress(av.FFmpegError):
+            av.open(NamedFile(playlist.encode()), timeout=5).close()
+        assert (file.opened, call.called)[trap].wait(5)
