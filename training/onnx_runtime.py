@@ -1,14 +1,15 @@
 """The one module of training that imports onnxruntime: run an ONNX file, and quantise one."""
 
+import io
 from collections.abc import Iterable, Iterator
+from contextlib import redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
-from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from clips.errors import CommandError
@@ -17,6 +18,11 @@ INPUT, OUTPUT = "clips", "probabilities"
 
 # Only what the CPU has integer kernels for; normalisation, mean over frames and softmax stay in float.
 _QUANTISED_OPERATORS = ["Conv", "Add", "MaxPool", "Gemm"]
+
+# Activations are cut off at a percentile, since a few outliers would coarsen the steps for all others: on 49 validation
+# clips probabilities then moved by 0.0038 on average, with the full range (MinMax) by 0.0052. onnxruntime holds the
+# activations of so many clips in memory at a time (0.1 to 0.8 GB each).
+_CALIBRATION = {"CalibPercentile": 99.99, "CalibMaxIntermediateOutputs": 1}
 
 ClipArray = NDArray[np.uint8]
 
@@ -48,13 +54,14 @@ class _Calibration(CalibrationDataReader):  # type: ignore[misc]
         return None if clip is None else {INPUT: clip[None]}
 
 
-def quantise(model: Path, target: Path, calibration_clips: Iterable[ClipArray], **options: Any) -> None:
+def quantise(model: Path, target: Path, calibration_clips: Iterable[ClipArray]) -> None:
     """Write the INT8 form of ``model`` (fp32) to ``target``: QDQ, uint8 activations, int8 weights per channel.
 
     Weights keep 7 bits (``reduce_range``): CPUs without VNNI add two products of 8 x 8 bits in 16 bits, which saturates
     with full weights, and a file must give the same answer on every CPU. Source: onnxruntime's quantisation guide.
     """
-    with TemporaryDirectory() as folder:
+    # the calibrator narrates on standard output
+    with TemporaryDirectory() as folder, redirect_stdout(io.StringIO()):
         prepared = Path(folder) / "prepared.onnx"
         # symbolic shape inference stumbles over the dynamic batch, and nothing here needs it
         quant_pre_process(model, prepared, skip_symbolic_shape=True)
@@ -62,18 +69,12 @@ def quantise(model: Path, target: Path, calibration_clips: Iterable[ClipArray], 
             prepared,
             target,
             _Calibration(calibration_clips),
-            **{
-                "quant_format": QuantFormat.QDQ,
-                "activation_type": QuantType.QUInt8,
-                "weight_type": QuantType.QInt8,
-                "per_channel": True,
-                "reduce_range": True,
-                "op_types_to_quantize": _QUANTISED_OPERATORS,
-                **options,
-            },
+            quant_format=QuantFormat.QDQ,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+            reduce_range=True,
+            op_types_to_quantize=_QUANTISED_OPERATORS,
+            calibrate_method=CalibrationMethod.Percentile,
+            extra_options=_CALIBRATION,
         )
-
-
-def onnxruntime_version() -> str:
-    """For the manifest."""
-    return str(onnxruntime.__version__)

@@ -15,7 +15,7 @@ FORBIDDEN = {
     "training": {"app", "fastapi", "starlette", "uvicorn"},
     "app": {"torch", "torchvision", "training", "onnx"},
     "app/inference": {"app.api", "app.main", "app.settings", "fastapi", "starlette", "uvicorn"},
-    "app/api": {"app.main", "onnxruntime", "av", "pebble"},
+    "app/api": {"app.main", "onnxruntime", "av"},
     "app/observability": {"app.api", "app.inference", "app.main", "app.settings"},
     "app/errors.py": {"app.api", "app.inference", "app.observability", "app.settings"},
 }

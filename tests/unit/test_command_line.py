@@ -25,6 +25,6 @@ def test_every_command_shows_an_example(name: str, capsys: pytest.CaptureFixture
     assert f"example:\n  clipserve {name}" in capsys.readouterr().out
 
 
-def test_a_missing_file_is_one_line_and_exit_code_one(capsys: pytest.CaptureFixture[str]) -> None:
-    assert clipserve.main(["classify", "there-is-no-such.mp4"]) == 1
+def test_a_missing_file_is_wrong_usage_and_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert clipserve.main(["classify", "there-is-no-such.mp4"]) == 2
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
