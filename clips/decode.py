@@ -100,8 +100,11 @@ def load_clip(source: VideoSource, spec: ClipSpec, limits: DecodeLimits | None =
         targets = segment_centres(window, spec.num_frames)
         chosen = _decode_chosen(packets, frames_on_screen(timestamps, targets), targets, limits)
         shown = display_geometry(chosen[0], stream.sample_aspect_ratio)
+        frames = np.empty(spec.shape, np.uint8)
+        for position, frame in enumerate(chosen):
+            frames[position] = to_picture(frame, spec, stream.sample_aspect_ratio, limits)
         return Clip(
-            frames=np.stack([to_picture(frame, spec, stream.sample_aspect_ratio, limits) for frame in chosen]),
+            frames=frames,
             frame_times_seconds=tuple(_seconds(_time_of(frame) - window.start, stream) for frame in chosen),
             video=VideoFacts(
                 container=container.format.name,

@@ -15,6 +15,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from clips.errors import CommandError
 
 INPUT, OUTPUT = "clips", "probabilities"
+VERSION = str(onnxruntime.__version__)
 
 # Only what the CPU has integer kernels for; normalisation, mean over frames and softmax stay in float.
 _QUANTISED_OPERATORS = ["Conv", "Add", "MaxPool", "Gemm"]

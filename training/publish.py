@@ -25,7 +25,7 @@ from training.held_out import calibration_clips, training_data
 from training.metrics import Metrics, measure
 from training.model_card import model_card
 from training.model_source import torch_classify
-from training.onnx_runtime import OnnxClassifier
+from training.onnx_runtime import VERSION, OnnxClassifier
 from training.parity import Parity
 from training.report import copy_curves, write_report
 from training.repository import building_folder, check_model_name, next_version, release
@@ -172,7 +172,11 @@ def _provenance(checkpoint: Checkpoint) -> TrainingProvenance:
         preset=config.preset,
         configuration=settings,
         seed=config.seed,
-        library_versions={"python": platform.python_version(), **{library: version(library) for library in _LIBRARIES}},
+        library_versions={
+            "python": platform.python_version(),
+            "onnxruntime": VERSION,
+            **{library: version(library) for library in _LIBRARIES},
+        },
     )
 
 

@@ -1,6 +1,6 @@
 """A pool of decode processes, one video each. A video that crashes, hangs or outstays its time costs its own process only.
 
-``pebble`` and ``concurrent.futures`` were tried: both give up the whole pool for ever when one idle process dies.
+Why not a pool from a library: docs/decisions/02-decode-processes.md.
 """
 
 import asyncio

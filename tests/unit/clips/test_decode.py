@@ -67,8 +67,9 @@ def test_more_frames_than_the_video_has_repeats_frames() -> None:
     assert numbers(numbered_video(2), ClipSpec(num_frames=4, height=32, width=32)) == [0, 0, 1, 1]
 
 
-def test_a_clip_is_contiguous_uint8_of_the_shape_of_its_spec() -> None:
-    frames = load_clip(numbered_video(), SPEC).frames
+@pytest.mark.parametrize("turns", [0, 1])
+def test_a_clip_is_contiguous_uint8_of_the_shape_of_its_spec(turns: int) -> None:
+    frames = load_clip(rotated(numbered_video(), turns), SPEC).frames
     assert (frames.shape, frames.dtype, frames.flags.c_contiguous) == (SPEC.shape, np.uint8, True)
 
 
