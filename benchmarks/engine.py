@@ -28,11 +28,14 @@ def main() -> None:
     parser.add_argument(
         "--model", type=Path, default=Path("models/exercise10/1"), help="published version (default: %(default)s)"
     )
+    parser.add_argument("--fp32", type=Path, metavar="FILE", help="an fp32 export of the same model, where it is not published")
     parser.add_argument("--rounds", type=int, default=5, help="rounds over all cases (default: %(default)s)")
     args = parser.parse_args()
     manifest = Manifest.read(args.model)
     threads = len(os.sched_getaffinity(0))
     sessions = {v.precision: session(args.model / v.file, threads) for v in manifest.variants}
+    if args.fp32:
+        sessions["fp32"] = session(args.fp32, threads)
     seconds: dict[str, dict[int, list[float]]] = {precision: {size: [] for size in BATCH_SIZES} for precision in sessions}
     random = np.random.default_rng(0)
     for turn in range(args.rounds + 1):
@@ -58,11 +61,12 @@ def main() -> None:
     )
 
 
-def session(file: Path, threads: int) -> ort.InferenceSession:
-    """A CPU session that uses ``threads`` threads."""
+def session(file: Path, threads: int, spinning: bool = True) -> ort.InferenceSession:
+    """A CPU session that uses ``threads`` threads; waiting threads that spin are faster alone, slower beside decoders."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning)))
     return ort.InferenceSession(file.read_bytes(), options, providers=["CPUExecutionProvider"])
 
 

@@ -90,7 +90,7 @@ class Reference:
     def __init__(self, model: Path, spec: ClipSpec) -> None:
         cores = len(os.sched_getaffinity(0))
         self._pool = ProcessPoolExecutor(cores, mp_context=get_context("spawn"))
-        self._session, self._spec, self._cores = session(model, cores), spec, cores
+        self._session, self._spec = session(model, cores, spinning=False), spec
 
     def __enter__(self) -> "Reference":
         return self
