@@ -18,7 +18,7 @@ def write_result(name: str, figures: dict[str, Any]) -> Path:
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
     record = {
-        "command": " ".join(["python", "-m", f"benchmarks.{name}", *sys.argv[1:]]),
+        "command": " ".join(["python", "-m", f"benchmarks.{name}", *map(_without_folders, sys.argv[1:])]),
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine(),
         **figures,
@@ -26,6 +26,11 @@ def write_result(name: str, figures: dict[str, Any]) -> Path:
     path.write_text(json.dumps(record, indent=1) + "\n")
     print(f"wrote {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
     return path
+
+
+def _without_folders(argument: str) -> str:
+    """Absolute paths say something about a machine's owner and nothing about the figures: their last part is kept."""
+    return Path(argument).name if Path(argument).is_absolute() else argument
 
 
 def machine() -> dict[str, Any]:
