@@ -7,50 +7,26 @@ presentation times decide which frames to take; decoding then stops after the la
 or hostile file can set freely (duration, frame count, nominal size) are never trusted.
 """
 
-import io
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from os import PathLike
 from pathlib import Path
-from typing import Any, TypeAlias
 
 import av
 import numpy as np
-from av.container import InputContainer
-from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from clips.errors import (
-    DecodeFailed,
-    DimensionsOutOfRange,
-    DurationOutOfRange,
-    NotAVideo,
-    NoVideoStream,
-    TooFewFrames,
-    UnsupportedContainer,
-)
-from clips.limits import CONTAINER_FORMATS, VIDEO_CODECS, DecodeLimits
+from clips.container import BROKEN_FILE, VideoPacket, open_container, read_packets, video_stream
+from clips.errors import DecodeFailed, DurationOutOfRange, TooFewFrames
+from clips.limits import DecodeLimits
 from clips.picture import display_geometry, to_picture
 from clips.sampling import Window, frames_on_screen, segment_centres, stream_window
 from clips.spec import ClipSpec
 
 VideoSource = bytes | str | PathLike[str]
-VideoPacket: TypeAlias = "Packet[VideoStream]"  # generic for the type checker alone
-
-# What PyAV raises for a damaged file besides its own errors: text that is not UTF-8, a codec context that is not
-# there, ENOMEM for a container with thousands of streams, plain OSError for EBUSY.
-_BROKEN_FILE = (av.FFmpegError, UnicodeError, OSError, MemoryError, AttributeError, ValueError, OverflowError)
-
-# PyAV 18 raises on tags that are not UTF-8 unless told otherwise; PyAV 19 (no such argument) escapes them
-_TEXT_ERRORS: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
-
-# Frames up to this size are measured while the container is probed, so that the answer can name the size; above it FFmpeg
-# gives up at once, whatever that would have cost.
-_PROBE_PIXELS = 4096 * 4096
 
 
 @dataclass(frozen=True)
@@ -92,9 +68,9 @@ def load_clip(source: VideoSource, spec: ClipSpec, limits: DecodeLimits | None =
     """
     data = source if isinstance(source, bytes) else Path(source).read_bytes()
     limits = limits or DecodeLimits()
-    with _open(data, limits) as container:
-        stream = _video_stream(container, limits)
-        packets = _read_packets(container, stream, limits)
+    with open_container(data, limits) as container:
+        stream = video_stream(container, limits)
+        packets = read_packets(container, stream, limits)
         timestamps = _rising_timestamps(packets)
         window = _window(packets, timestamps, stream, limits)
         targets = segment_centres(window, spec.num_frames)
@@ -115,59 +91,6 @@ def load_clip(source: VideoSource, spec: ClipSpec, limits: DecodeLimits | None =
                 frame_count=len(timestamps),
             ),
         )
-
-
-@contextmanager
-def _open(data: bytes, limits: DecodeLimits) -> Iterator[InputContainer]:
-    """A container over ``data`` alone; always closed. A nameless buffer, and FFmpeg may open nothing else."""
-    try:
-        container = av.open(
-            io.BytesIO(data),
-            options={
-                "format_whitelist": ",".join(CONTAINER_FORMATS),
-                "protocol_whitelist": "",
-                "max_pixels": str(max(limits.max_pixels, _PROBE_PIXELS)),
-                "max_streams": str(limits.max_streams),
-            },
-            **_TEXT_ERRORS,
-        )
-    except av.error.ArgumentError as problem:
-        raise UnsupportedContainer("This file format is not accepted; send MP4, MOV, MKV, WebM, AVI, MPEG or FLV.") from problem
-    except _BROKEN_FILE as problem:
-        raise NotAVideo("The data is not a video file, or its header is damaged or incomplete.") from problem
-    with container:
-        yield container
-
-
-def _video_stream(container: InputContainer, limits: DecodeLimits) -> VideoStream:
-    """The first real video stream (cover art does not count), set to one thread and to the allow-lists."""
-    stream = next((s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic), None)
-    if stream is None:
-        raise NoVideoStream("The file holds no video stream; send a file with a picture track.")
-    context = stream.codec_context
-    if context is None or context.name not in VIDEO_CODECS:
-        raise DecodeFailed("The video's codec is not accepted; send H.264, HEVC, VP8, VP9, AV1 or MPEG-4.")
-    context.thread_count = 1
-    # options given to av.open bound probing only: the decoder needs its own
-    context.options = {"max_pixels": str(limits.max_pixels), "codec_whitelist": ",".join(VIDEO_CODECS)}
-    if context.width * context.height > limits.max_pixels:
-        raise DimensionsOutOfRange(_too_large(context.width, context.height, limits))
-    return stream
-
-
-def _read_packets(container: InputContainer, stream: VideoStream, limits: DecodeLimits) -> list[VideoPacket]:
-    """All coded frames of the stream in decoding order. A container that breaks off ends here; what came before counts."""
-    packets: list[VideoPacket] = []
-    try:
-        for packet in container.demux(stream):
-            if packet.size:
-                packets.append(packet)
-            if len(packets) > limits.max_packets:
-                raise DurationOutOfRange(f"The video has more than {limits.max_packets} frames; send a shorter one.")
-    except _BROKEN_FILE as problem:
-        if not packets:
-            raise DecodeFailed("No frame could be read; the file is damaged or incomplete.") from problem
-    return packets
 
 
 def _rising_timestamps(packets: list[VideoPacket]) -> list[int]:
@@ -233,7 +156,7 @@ def _decode_packets(packets: list[VideoPacket]) -> Iterator[list[VideoFrame] | N
             yield [frame for frame in context.decode(packet) if frame.width and frame.height]
         except av.error.EOFError:
             yield []
-        except _BROKEN_FILE:
+        except BROKEN_FILE:
             yield None
 
 
@@ -252,7 +175,3 @@ def _time_of(frame: VideoFrame) -> int:
 
 def _seconds(ticks: Fraction, stream: VideoStream) -> float:
     return float(ticks * (stream.time_base or Fraction(1)))
-
-
-def _too_large(width: int, height: int, limits: DecodeLimits) -> str:
-    return f"A frame has {width} x {height} px; at most {limits.max_pixels} px in all are accepted. Send a smaller video."
