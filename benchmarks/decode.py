@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def decode_every_frame(video: bytes, spec: ClipSpec) -> np.ndarray:
-    """What people write first: every frame to RGB at full size, then pick and resize."""
+    """What people write first: decode every frame, then pick some and convert them at the target size."""
     with av.open(io.BytesIO(video)) as container:
         container.streams.video[0].thread_count = 1
         frames = list(container.decode(video=0))

@@ -68,13 +68,20 @@ def video_stream(container: InputContainer, limits: DecodeLimits) -> VideoStream
     return stream
 
 
-def read_packets(container: InputContainer, stream: VideoStream, limits: DecodeLimits) -> list[VideoPacket]:
-    """All coded frames of the stream in decoding order. A container that breaks off ends here; what came before counts."""
+def read_packets(container: InputContainer, stream: VideoStream, limits: DecodeLimits, max_bytes: int) -> list[VideoPacket]:
+    """All coded frames of the stream in decoding order. A container that breaks off ends here; what came before counts.
+
+    An index may point at the same bytes many times, so that a small file yields gigabytes: ``max_bytes`` bounds their sum.
+    """
     packets: list[VideoPacket] = []
+    size_bytes = 0
     try:
         for packet in container.demux(stream):
             if packet.size:
                 packets.append(packet)
+                size_bytes += packet.size
+            if size_bytes > max_bytes:
+                raise DecodeFailed("The file's index uses the same data again and again; send an intact file.")
             if len(packets) > limits.max_packets:
                 raise DurationOutOfRange(f"The video has more than {limits.max_packets} frames; send a shorter one.")
     except BROKEN_FILE as problem:

@@ -2,7 +2,7 @@
 
     bytes --demux--> packets --timestamps--> plan (sampling.py) --decode--> frames --swscale, rotate, crop--> uint8 array
 
-One pass over the container collects the coded frames of the video stream (compressed, so no larger than the file). Their
+One pass over the container collects the coded frames of the video stream (compressed, and refused where they add up to much more than the file). Their
 presentation times decide which frames to take; decoding then stops after the last of them. Header fields that a broken
 or hostile file can set freely (duration, frame count, nominal size) are never trusted.
 """
@@ -27,6 +27,9 @@ from clips.sampling import Window, frames_on_screen, segment_centres, stream_win
 from clips.spec import ClipSpec
 
 VideoSource = bytes | str | PathLike[str]
+
+# demuxers add parameter sets and start codes to the frames of a file, so its frames may be a little larger than itself
+_ADDED_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ def load_clip(source: VideoSource, spec: ClipSpec, limits: DecodeLimits | None =
     limits = limits or DecodeLimits()
     with open_container(data, limits) as container:
         stream = video_stream(container, limits)
-        packets = read_packets(container, stream, limits)
+        packets = read_packets(container, stream, limits, max_bytes=2 * len(data) + _ADDED_BYTES)
         timestamps = _rising_timestamps(packets)
         window = _window(packets, timestamps, stream, limits)
         targets = segment_centres(window, spec.num_frames)

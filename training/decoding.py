@@ -151,5 +151,5 @@ def _result(job: Future[Any]) -> SkippedClip | None:
 def _check_classes(clips: Sequence[LabelledClip], rows: list[int], problems: dict[int, SkippedClip]) -> None:
     lost = sorted({clip.label for clip in clips} - {clips[row].label for row in rows})
     if lost:
-        first = next(problem for problem in problems.values() if problem.label == lost[0])
+        first = next(problems[row] for row in sorted(problems) if problems[row].label == lost[0])
         raise CommandError(f"no clip of class {lost[0]} can be decoded; {first.name}: {first.message} ({first.code})")

@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> None:
             print(f"next: clipserve export {finished.best} --name {config.name}")
             return
         publish(Publication(finished.best, config.name, args.model_repository, licence=args.licence))
-        print("next: clipserve serve")
+        print(f"next: clipserve serve --model-repository {args.model_repository} --default-model {config.name}")
 
 
 def train(config: TrainingConfig, folder: RunFolder | None, runs: Path, interruption: Interruption) -> RunFolder:

@@ -109,14 +109,21 @@ class Decoder:
         while True:
             try:
                 worker = await loop.run_in_executor(self._threads, DecodeWorker)
-                self._workers.add(worker)
+            except OSError:
+                logs.exception("decode_worker_did_not_start")
+                await asyncio.sleep(_RESTART_PAUSE_SECONDS)
+                continue
+            self._workers.add(worker)
+            try:
                 await loop.run_in_executor(self._threads, worker.wait_until_ready)
             except (OSError, EOFError):
                 logs.exception("decode_worker_did_not_start")
+                self._workers.discard(worker)
+                worker.close()
                 await asyncio.sleep(_RESTART_PAUSE_SECONDS)
-            else:
-                self._idle.put_nowait(worker)
-                return
+                continue
+            self._idle.put_nowait(worker)
+            return
 
     def _abandon(self, worker: DecodeWorker, job: asyncio.Task[Clip]) -> None:
         """Nobody waits for ``job`` any more: let it finish if it is quick."""

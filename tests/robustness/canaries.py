@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 CALLED_PORT = 8999
-"""The hostile playlists of ../shared name it."""
+"""The hostile playlists name it."""
 
 
 class FileCanary:

@@ -22,6 +22,7 @@ from clips import (
     UnsupportedContainer,
     load_clip,
 )
+from clips.container import open_container, read_packets, video_stream
 from tests.videos import (
     GOOD_VIDEOS,
     H264_MP4,
@@ -176,6 +177,12 @@ def test_a_picture_file_is_not_a_video(suffix: str) -> None:
     Image.fromarray(solid_picture(RED)).save(file, suffix.replace("jpg", "jpeg"))
     with pytest.raises((UnsupportedContainer, NotAVideo)):
         load_clip(file.getvalue(), SPEC)
+
+
+def test_an_index_that_yields_more_bytes_than_allowed_is_refused() -> None:
+    limits = DecodeLimits()
+    with open_container(numbered_video(), limits) as container, pytest.raises(DecodeFailed, match="again and again"):
+        read_packets(container, video_stream(container, limits), limits, max_bytes=100)
 
 
 PLAYLIST = b"#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\n%s\n#EXT-X-ENDLIST\n"
