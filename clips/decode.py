@@ -2,9 +2,9 @@
 
     bytes --demux--> packets --timestamps--> plan (sampling.py) --decode--> frames --swscale, rotate, crop--> uint8 array
 
-One pass over the container collects the coded frames of the video stream (compressed, and refused where they add up to much more than the file). Their
-presentation times decide which frames to take; decoding then stops after the last of them. Header fields that a broken
-or hostile file can set freely (duration, frame count, nominal size) are never trusted.
+One pass over the container collects the coded frames of the video stream (compressed, and refused where they add up to much
+more than the file). Their presentation times decide which frames to take; decoding then stops after the last of them. Header
+fields that a broken or hostile file can set freely (duration, frame count, nominal size) are never trusted.
 """
 
 from collections.abc import Iterator
