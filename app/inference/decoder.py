@@ -118,6 +118,7 @@ class Decoder:
                 await loop.run_in_executor(self._threads, worker.wait_until_ready)
             except (OSError, EOFError):
                 logs.exception("decode_worker_did_not_start")
+                metrics.DECODE_WORKERS_REPLACED.inc()
                 self._workers.discard(worker)
                 worker.close()
                 await asyncio.sleep(_RESTART_PAUSE_SECONDS)

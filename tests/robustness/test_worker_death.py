@@ -38,5 +38,6 @@ def test_killed_decoders_cost_at_most_their_own_videos(tmp_path: Path) -> None:
         assert len(failed) <= killed
         assert {answer.json()["code"] for answer in failed} <= {"decode_failed"}
         assert {a.json()["predictions"][0]["label"] for a in answers if a.status_code == 200} == {"green"}
-        assert live.metric("clipserve_decode_workers_replaced_total") == killed
+        # the last replacement may still be under way; each look is a request, so this does not spin
+        assert any(live.metric("clipserve_decode_workers_replaced_total") == killed for _ in range(500))
         assert live.client.get("/readyz").status_code == 200
