@@ -3,20 +3,47 @@
 Header fields that a broken or hostile file can set freely (duration, frame count, nominal size) are never trusted.
 """
 
-import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import av
+from av.bitstream import BitStreamFilterContext
 from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
 from clips.errors import DecodeFailed, DimensionsOutOfRange, DurationOutOfRange, NotAVideo, NoVideoStream, UnsupportedContainer
 from clips.limits import CONTAINER_FORMATS, VIDEO_CODECS, DecodeLimits
+from clips.references import is_packed
 
 VideoPacket: TypeAlias = "Packet[VideoStream]"  # generic for the type checker alone
+
+
+class VideoBytes(Protocol):
+    """The bytes of a video, to be read from any place: an open binary file, ``io.BytesIO``, ``mmap.mmap``."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most ``size`` bytes from the current place; empty at the end."""
+
+    def seek(self, offset: int, whence: int = 0, /) -> object:
+        """Go to a place, as ``io.IOBase.seek`` does."""
+
+    def tell(self) -> int:
+        """The current place."""
+
+
+class _Nameless:
+    """All that FFmpeg gets to see of a file: a ``name`` would choose the demuxer."""
+
+    def __init__(self, video: VideoBytes) -> None:
+        self.read, self._seek, self.tell = video.read, video.seek, video.tell
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Some files (mmap before Python 3.13) do not say where they went."""
+        self._seek(offset, whence)
+        return self.tell()
+
 
 # What PyAV raises for a damaged file besides its own errors: text that is not UTF-8, a codec context that is not
 # there, ENOMEM for a container with thousands of streams, plain OSError for EBUSY.
@@ -25,17 +52,21 @@ BROKEN_FILE = (av.FFmpegError, UnicodeError, OSError, MemoryError, AttributeErro
 # PyAV 18 raises on tags that are not UTF-8 unless told otherwise; PyAV 19 (no such argument) escapes them
 _TEXT_ERRORS: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 
+# one call into Python for each; FFmpeg's 32 KiB would make a thousand calls of a file of 40 MB
+_READ_BYTES = 1 << 18
+
 # Frames up to this size are measured while the container is probed, so that the answer can name the size; above it FFmpeg
 # gives up at once, whatever that would have cost.
 _PROBE_PIXELS = 4096 * 4096
 
 
 @contextmanager
-def open_container(data: bytes, limits: DecodeLimits) -> Iterator[InputContainer]:
-    """A container over ``data`` alone; always closed. A nameless buffer, and FFmpeg may open nothing else."""
+def open_container(video: VideoBytes, limits: DecodeLimits) -> Iterator[InputContainer]:
+    """A container over ``video`` alone; always closed. A nameless buffer, and FFmpeg may open nothing else."""
     try:
         container = av.open(
-            io.BytesIO(data),
+            _Nameless(video),
+            buffer_size=_READ_BYTES,
             options={
                 "format_whitelist": ",".join(CONTAINER_FORMATS),
                 "protocol_whitelist": "",
@@ -87,7 +118,17 @@ def read_packets(container: InputContainer, stream: VideoStream, limits: DecodeL
     except BROKEN_FILE as problem:
         if not packets:
             raise DecodeFailed("No frame could be read; the file is damaged or incomplete.") from problem
-    return packets
+    if packets and packets[-1].is_corrupt:
+        packets.pop()  # the file ends in the middle of it
+    return _one_picture_each(packets, stream)
+
+
+def _one_picture_each(packets: list[VideoPacket], stream: VideoStream) -> list[VideoPacket]:
+    """DivX files hide B-pictures behind others, with empty packets in their place; FFmpeg's filter puts them there."""
+    if not any(is_packed(stream.codec_context.name, memoryview(packet)) for packet in packets):
+        return packets
+    unpack = BitStreamFilterContext("mpeg4_unpack_bframes", stream)
+    return [unpacked for packet in packets for unpacked in unpack.filter(packet)]
 
 
 def _too_large(width: int, height: int, limits: DecodeLimits) -> str:

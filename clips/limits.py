@@ -47,7 +47,11 @@ class DecodeLimits(BaseModel):
     """Coded frames in the video stream (600 s at 60 frames a second are 36,000)."""
     max_streams: PositiveInt = 32
     """Streams of any kind in the container."""
+    max_decoded_frames: PositiveInt = 36_000
+    """Frames that have to be decoded for a clip, the wanted ones and those they are predicted from."""
     min_frames: PositiveInt = 2
     """A single frame is a picture, not a video."""
     max_damaged_fraction: float = 0.1
-    """Share of the coded frames read that may fail to decode before the whole video is refused."""
+    """Share of the coded frames given to the decoder that may fail before the whole video is refused."""
+    max_missing_fraction: float = 0.5
+    """Share of the announced frames that a file which was cut short may lack before it is refused."""

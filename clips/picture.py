@@ -48,7 +48,12 @@ def to_picture(
     scaled = Size(upright.width, upright.height) if turns % 2 else upright
     try:
         rgb = VideoReformatter().reformat(
-            frame, width=scaled.width, height=scaled.height, format="rgb24", interpolation=_SCALERS[spec.interpolation]
+            frame,
+            width=scaled.width,
+            height=scaled.height,
+            format="rgb24",
+            interpolation=_SCALERS[spec.interpolation],
+            threads=1,  # by default one for each processor; a decode process may start none
         )
     except (ValueError, OSError) as problem:
         raise DecodeFailed("The video's pixel format cannot be converted to RGB.") from problem

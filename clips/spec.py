@@ -35,8 +35,9 @@ class ClipSpec(BaseModel):
     fit: Literal["crop", "stretch"] = "crop"
     interpolation: Literal["bilinear", "bicubic", "area"] = "bilinear"
     """The scaler of libswscale; each one filters before it shrinks."""
-    sampling: Literal["exact"] = "exact"
-    """``exact``: the frame that is on screen at each target time."""
+    sampling: Literal["exact", "nearest_reference"] = "exact"
+    """``exact``: the frame that is on screen at each target time. ``nearest_reference``: at most half a segment from it, the
+    nearest frame that is cheap to decode (a keyframe, else one that others refer to)."""
 
     @property
     def shape(self) -> tuple[int, int, int, int]:

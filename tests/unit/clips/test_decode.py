@@ -181,7 +181,7 @@ def test_a_picture_file_is_not_a_video(suffix: str) -> None:
 
 def test_an_index_that_yields_more_bytes_than_allowed_is_refused() -> None:
     limits = DecodeLimits()
-    with open_container(numbered_video(), limits) as container, pytest.raises(DecodeFailed, match="again and again"):
+    with open_container(io.BytesIO(numbered_video()), limits) as container, pytest.raises(DecodeFailed, match="again and again"):
         read_packets(container, video_stream(container, limits), limits, max_bytes=100)
 
 
