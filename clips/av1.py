@@ -69,6 +69,8 @@ class _Slots:
 
     def __init__(self) -> None:
         self.sequence: _Sequence | None = None
+        self._start: int | None = None
+        """The latest packet with a sequence header, which comes with a keyframe."""
         self._packet: list[int | None] = [None] * _SLOTS
         self._is_key = [False] * _SLOTS
 
@@ -78,6 +80,7 @@ class _Slots:
         for kind, payload in _units(packet):
             if kind == _SEQUENCE_HEADER:
                 self.sequence = _sequence_header(_Bits(payload))
+                self._start = number
             elif kind in (_FRAME_HEADER, _FRAME):
                 if self.sequence is None:
                     raise UnknownLayout("a frame comes before the sequence header")
@@ -91,6 +94,8 @@ class _Slots:
                 self._store(number, _ALL_SLOTS, is_key=True)
             return needed
         needed = {self._held_in(slot) for slot in header.predicted_from}
+        if not needed and self._start is not None:  # a frame that needs no other still needs the sequence header
+            needed = {self._start}
         self._store(number, header.stored_in, header.is_key)
         return needed
 

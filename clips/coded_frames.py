@@ -7,34 +7,37 @@ from av.video.stream import VideoStream
 from clips import av1
 from clips.container import VideoPacket
 from clips.plan import CodedFrame
-from clips.references import is_bidirectional, unreferenced
+from clips.references import unreferenced
 
 _WITHOUT_TIMES = ("avi",)
 """Containers that store frames in decoding order and no presentation times."""
+_MPEG = ("mpeg1video", "mpeg2video", "mpeg4")
+"""Codecs whose frames without references are exactly their B-pictures."""
 _NOTHING: tuple[int, ...] = ()
 
 
 def coded_frames(packets: Sequence[VideoPacket], stream: VideoStream, container: str) -> list[CodedFrame]:
     """One for each of ``packets``, in the same order.
 
-    The packets' ``pts`` become those times, so that a decoded frame tells which packet it came from.
+    The packets' ``pts`` become their numbers, so that a decoded frame tells which packet it came from.
     """
     context = stream.codec_context
     codec, extradata = context.name, bytes(context.extradata or b"")
     data = [memoryview(packet) for packet in packets]
     times = _presentation_times(packets)
-    if container in _WITHOUT_TIMES:
-        times = _times_of_display([is_bidirectional(codec, frame) for frame in data], times)
+    disposable = unreferenced(codec, extradata, data)
+    if container in _WITHOUT_TIMES and codec in _MPEG:
+        times = _times_of_display(disposable, times)
     if codec == "vp8" and any(map(_vp8_is_shown, data)):
         times = [time if _vp8_is_shown(frame) else None for time, frame in zip(times, data, strict=True)]
-    for packet, time in zip(packets, times, strict=True):
-        packet.pts = time
+    for number, packet in enumerate(packets):
+        packet.pts = number
     if codec in ("libdav1d", "av1"):
         try:
             return _as_named(times, av1.references(extradata, data))
         except av1.UnknownLayout:
             pass
-    return _chain(times, packets, unreferenced(codec, extradata, data))
+    return _chain(times, packets, disposable, leading_by_place=codec in _MPEG)
 
 
 def _presentation_times(packets: Sequence[VideoPacket]) -> list[int | None]:
@@ -73,11 +76,14 @@ def _as_named(times: Sequence[int | None], needs: Sequence[tuple[int, ...]]) -> 
     return [CodedFrame(time, need, number in referred) for number, (time, need) in enumerate(zip(times, needs, strict=True))]
 
 
-def _chain(times: Sequence[int | None], packets: Sequence[VideoPacket], disposable: Sequence[bool]) -> list[CodedFrame]:
+def _chain(
+    times: Sequence[int | None], packets: Sequence[VideoPacket], disposable: Sequence[bool], *, leading_by_place: bool
+) -> list[CodedFrame]:
     """Where the bitstream names no references: a frame may need every one since the keyframe that others may need.
 
     Leading pictures, shown before the keyframe that precedes them, may need frames from before it as well; those that are
-    shown after it do not need leading pictures.
+    shown after it do not need leading pictures. In MPEG a B-picture right behind a keyframe is one (``leading_by_place``),
+    whatever its time, which is a guess in a program stream.
 
         K0 P4 b2 K8 b6 P12      b6 needs K8 and P4; P12 needs K8
     """
@@ -85,11 +91,12 @@ def _chain(times: Sequence[int | None], packets: Sequence[VideoPacket], disposab
     key_time: int | None = None
     last = last_leading = _NOTHING
     for number, (time, packet) in enumerate(zip(times, packets, strict=True)):
-        is_leading = bool(last_leading) and time is not None and key_time is not None and time < key_time
         if packet.is_keyframe:
             key_time, needs = time, _NOTHING
             last_leading, last = (number, *last), (number,)
-        elif is_leading:
+        elif (time is not None and key_time is not None and time < key_time) or (
+            leading_by_place and disposable[number] and last == last_leading[:1]
+        ):
             needs = last_leading
             if not disposable[number]:
                 last_leading = (number, *last_leading[-1:])

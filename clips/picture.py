@@ -35,9 +35,15 @@ def display_geometry(frame: VideoFrame, sample_aspect_ratio: Fraction | None) ->
 
 
 def to_picture(
-    frame: VideoFrame, spec: ClipSpec, sample_aspect_ratio: Fraction | None, limits: DecodeLimits
+    frame: VideoFrame,
+    spec: ClipSpec,
+    sample_aspect_ratio: Fraction | None,
+    limits: DecodeLimits,
+    scaler: VideoReformatter | None = None,
 ) -> NDArray[np.uint8]:
     """The frame as ``spec`` wants it: uint8 RGB, shape (height, width, 3).
+
+    One ``scaler`` for all frames of a clip keeps its filter, which takes longer to set up than a small frame to scale.
 
     Raises: DimensionsOutOfRange: too many pixels, or an extreme aspect. DecodeFailed: libswscale refuses the pixel format.
     """
@@ -47,13 +53,8 @@ def to_picture(
     turns = quarter_turns(frame)
     scaled = Size(upright.width, upright.height) if turns % 2 else upright
     try:
-        rgb = VideoReformatter().reformat(
-            frame,
-            width=scaled.width,
-            height=scaled.height,
-            format="rgb24",
-            interpolation=_SCALERS[spec.interpolation],
-            threads=1,  # by default one for each processor; a decode process may start none
+        rgb = (scaler or VideoReformatter()).reformat(
+            frame, scaled.width, scaled.height, "rgb24", interpolation=_SCALERS[spec.interpolation], threads=1
         )
     except (ValueError, OSError) as problem:
         raise DecodeFailed("The video's pixel format cannot be converted to RGB.") from problem

@@ -5,21 +5,21 @@ A frame is converted as soon as it is decoded, so that one full-size frame is he
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 
-import av
 import numpy as np
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
+from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from clips.container import BROKEN_FILE, VideoPacket
 from clips.errors import DecodeFailed, TooFewFrames
 from clips.limits import DecodeLimits
 from clips.picture import display_geometry, to_picture
-from clips.plan import CodedFrame, Plan
+from clips.planned_video import PlannedVideo
 from clips.spec import ClipSpec, Size
 
 
@@ -34,6 +34,8 @@ class Damage:
     def check(self, limits: DecodeLimits) -> None:
         """Raises: DecodeFailed: too many packets were damaged. TooFewFrames: too few frames came out."""
         few = self.decoded < limits.min_frames
+        if self.damaged and not self.decoded:
+            raise DecodeFailed("No frame could be decoded: the data is damaged, or needs more than the limits allow.")
         if self.damaged > limits.max_damaged_fraction * self.read or (self.damaged and few):
             raise DecodeFailed(f"{self.damaged} of {self.read} coded frames are damaged; send an intact file.")
         if few:
@@ -43,23 +45,17 @@ class Damage:
 class Pictures:
     """The array of a clip while it fills."""
 
-    def __init__(self, frames: NDArray[np.uint8], spec: ClipSpec, limits: DecodeLimits, stream: VideoStream) -> None:
-        self._frames, self._spec, self._limits = frames, spec, limits
-        self._context, self._pixel_aspect = stream.codec_context, stream.sample_aspect_ratio
-        self._times: dict[int, int] = {}
+    def __init__(self, frames: NDArray[np.uint8], spec: ClipSpec, limits: DecodeLimits, video: PlannedVideo) -> None:
+        self._frames, self._spec, self._limits, self._video = frames, spec, limits, video
+        self._context, self._pixel_aspect = video.stream.codec_context, video.stream.sample_aspect_ratio
+        self._scaler = VideoReformatter()
+        self._times = [0] * len(video.targets)
         self.damage = Damage()
         self.shown: Size | None = None
         """Size at which the first picture is shown."""
 
-    def fill(
-        self,
-        packets: Sequence[VideoPacket],
-        frames: Sequence[CodedFrame],
-        picks: Sequence[int],
-        targets: Sequence[Fraction],
-        plan: Plan,
-    ) -> list[int]:
-        """Decode by the plan; the presentation times (ticks) of the pictures, one for each of ``picks``.
+    def fill(self) -> list[int]:
+        """Decode by the plan; the presentation times of the pictures, in ticks.
 
         Where data is damaged, or a wanted frame does not come out (a keyframe that is none), the video is decoded again from
         its front with nothing left out, because decoders mend a frame from its neighbours; the pictures are then those that a
@@ -67,64 +63,73 @@ class Pictures:
 
         Raises: ClipError
         """
-        absent = defaultdict(list)
-        for position, number in enumerate(picks):
-            absent[frames[number].time].append(position)
-        for stretch in plan.stretches:
-            for frame in _decode(self._context, (packets[number] for number in stretch), self.damage):
-                for position in absent.pop(time_of(frame), ()):
-                    self._put(position, frame)
-        if absent or self.damage.damaged or self.damage.decoded < self._limits.min_frames:
-            self._fill_from_front(packets, targets)
+        if not self._fill_by_plan():
+            self._fill_from_front(self._video.targets)
+        elif self.damage.decoded < self._limits.min_frames:
+            self._fill_from_front([])
         self.damage.check(self._limits)
-        return [self._times[position] for position in range(len(picks))]
+        return self._times
 
-    def _fill_from_front(self, packets: Sequence[VideoPacket], targets: Sequence[Fraction]) -> None:
+    def _fill_by_plan(self) -> bool:
+        """Whether every picture came out, and nothing was damaged."""
+        absent = defaultdict(list)
+        for position, number in enumerate(self._video.picks):
+            absent[number].append(position)
+        for stretch in self._video.plan.stretches:
+            for frame in _decode(self._context, (self._video.packets[number] for number in stretch), self.damage):
+                for position in absent.pop(_number_of(frame), ()):
+                    self._put(position, frame)
+        return not absent and not self.damage.damaged
+
+    def _fill_from_front(self, targets: Sequence[Fraction]) -> None:
         """Decode everything up to the last target; each picture is the last frame that is not after its target."""
         self.damage = Damage()
         position = 0
         before: VideoFrame | None = None
-        for frame in _decode(self._context, packets, self.damage):
-            while before and position < len(targets) and time_of(frame) > targets[position]:
+        for frame in _decode(self._context, self._video.packets, self.damage):
+            while before and position < len(targets) and self._time_of(frame) > targets[position]:
                 self._put(position, before)
                 position += 1
             if position == len(targets) and self.damage.decoded >= self._limits.min_frames:
                 return
             before = frame
         self.damage.check(self._limits)
-        assert before
         for left in range(position, len(targets)):
+            assert before
             self._put(left, before)
 
     def _put(self, position: int, frame: VideoFrame) -> None:
         self.shown = self.shown or display_geometry(frame, self._pixel_aspect)
-        self._times[position] = time_of(frame)
-        self._frames[position] = to_picture(frame, self._spec, self._pixel_aspect, self._limits)
+        self._times[position] = self._time_of(frame)
+        self._frames[position] = to_picture(frame, self._spec, self._pixel_aspect, self._limits, self._scaler)
+
+    def _time_of(self, frame: VideoFrame) -> int:
+        """Presentation time in ticks; 0 where it is not known."""
+        number = _number_of(frame)
+        return (self._video.frames[number].time or 0) if 0 <= number < len(self._video.frames) else 0
 
 
-def time_of(frame: VideoFrame) -> int:
-    """Presentation time in ticks; a decoder that gives none gives its decoding time."""
-    time = frame.pts if frame.pts is not None else frame.dts
-    return time if time is not None else 0
+def _number_of(frame: VideoFrame) -> int:
+    """Number of the packet that the frame was in, which its ``pts`` holds; -1 where the decoder lost it."""
+    return frame.pts if frame.pts is not None else -1
 
 
 def _decode(context: VideoCodecContext, packets: Iterable[VideoPacket], damage: Damage) -> Iterator[VideoFrame]:
     """The frames of ``packets``, then those that the decoder holds back; it is left ready for other packets."""
     for packet in packets:
         damage.read += 1
-        yield from _released(context, packet, damage)
-    yield from _released(context, None, damage)
+        try:
+            frames = context.decode(packet)
+        except BROKEN_FILE:
+            damage.damaged += 1
+        else:
+            yield from _counted(frames, damage)
+    with suppress(*BROKEN_FILE):
+        yield from _counted(context.decode(None), damage)
     context.flush_buffers()
 
 
-def _released(context: VideoCodecContext, packet: "VideoPacket | None", damage: Damage) -> Iterator[VideoFrame]:
-    try:
-        frames = context.decode(packet)
-    except av.error.EOFError:
-        return
-    except BROKEN_FILE:
-        damage.damaged += 1
-        return
+def _counted(frames: Iterable[VideoFrame], damage: Damage) -> Iterator[VideoFrame]:
     for frame in frames:
         if frame.width and frame.height:
             damage.decoded += 1

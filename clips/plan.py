@@ -41,11 +41,16 @@ class Plan:
         """Frames to decode."""
         return sum(map(len, self.stretches))
 
-    def drawing(self) -> str:
-        """One character a coded frame: ``*`` wanted, ``+`` decoded for others, ``.`` left out; ``|`` before a new start."""
+    def marks(self) -> list[str]:
+        """For each coded frame: ``*`` wanted, ``+`` decoded for others, ``.`` left out."""
         marks = ["."] * self.frame_count
         for number in (n for stretch in self.stretches for n in stretch):
             marks[number] = "*" if number in self.wanted else "+"
+        return marks
+
+    def drawing(self) -> str:
+        """The marks in a row, with ``|`` before each new start."""
+        marks = self.marks()
         for stretch in self.stretches[1:]:
             marks[stretch[0]] = "|" + marks[stretch[0]]
         return "".join(marks)

@@ -29,22 +29,23 @@ def unreferenced(codec: str, extradata: bytes, frames: Sequence[memoryview]) -> 
         return [_all(_h264_disposable(nal) for nal in nal_units(frame, _length_size(extradata, 4))) for frame in frames]
     if codec == "hevc":
         return _hevc_unreferenced([_first_slice(frame, _length_size(extradata, 21)) for frame in frames])
-    return [is_bidirectional(codec, frame) for frame in frames]
+    return [_is_bidirectional(codec, frame) for frame in frames]
 
 
-def is_bidirectional(codec: str, frame: memoryview) -> bool:
+def _is_bidirectional(codec: str, frame: memoryview) -> bool:
     """Whether all pictures of an MPEG-1, MPEG-2 or MPEG-4 frame are B-pictures; False for other codecs."""
-    data = bytes(frame)
     if codec == "mpeg4":
+        data = bytes(frame)
         return _all(data[at] >> 6 == 2 for at in _after(_MPEG4_VOP, data, 1))
     if codec in ("mpeg1video", "mpeg2video"):
+        data = bytes(frame)
         return _all((data[at + 1] >> 3) & 7 == 3 for at in _after(_MPEG_PICTURE, data, 2))
     return False
 
 
 def is_packed(codec: str, frame: memoryview) -> bool:
     """Whether an MPEG-4 packet holds two pictures ("packed bitstream": a B-VOP hides behind another one)."""
-    return codec == "mpeg4" and sum(1 for _ in _after(_MPEG4_VOP, bytes(frame), 1)) > 1
+    return codec == "mpeg4" and bytes(frame).count(_MPEG4_VOP) > 1
 
 
 def nal_units(frame: memoryview, length_size: int | None) -> Iterator[memoryview]:

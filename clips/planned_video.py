@@ -1,0 +1,127 @@
+"""A video whose packets were read and whose decoding is planned; nothing is decoded yet."""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from os import PathLike
+from pathlib import Path
+
+from av.video.stream import VideoStream
+
+from clips.acceleration import Accelerator, hardware
+from clips.coded_frames import coded_frames
+from clips.container import VideoBytes, VideoPacket, open_container, read_packets, video_stream
+from clips.errors import DecodeFailed, DurationOutOfRange, TooFewFrames
+from clips.limits import DecodeLimits
+from clips.missing import missing_frames
+from clips.plan import CodedFrame, Plan, nearest_references, plan_decoding
+from clips.sampling import Window, frames_on_screen, segment_centres, stream_window
+from clips.spec import ClipSpec
+
+VideoSource = bytes | str | PathLike[str] | VideoBytes
+
+# demuxers add parameter sets and start codes to the frames of a file, so its frames may be a little larger than itself
+_ADDED_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class PlannedVideo:
+    """Valid for as long as its container is open."""
+
+    container: str
+    stream: VideoStream
+    packets: list[VideoPacket]
+    frames: list[CodedFrame]
+    missing: int
+    """Frames that the file announces and does not hold."""
+    window: Window
+    targets: list[Fraction]
+    """Times to show, in ticks."""
+    picks: list[int]
+    """For each target, the number of the coded frame to take."""
+    plan: Plan
+
+    def seconds(self, ticks: Fraction) -> float:
+        """A length in ticks of the stream's time base, s."""
+        return float(ticks * (self.stream.time_base or Fraction(1)))
+
+
+@contextmanager
+def open_video(
+    source: VideoSource, spec: ClipSpec, limits: DecodeLimits, accelerator: Accelerator = "none"
+) -> Iterator[PlannedVideo]:
+    """Read the packets of a video and plan its decoding. Raises: as ``load_clip`` does."""
+    with _opened(source) as file, open_container(file, limits, hardware(accelerator)) as container:
+        stream = video_stream(container, limits)
+        size_bytes = _size_bytes(file)
+        packets = read_packets(container, stream, limits, max_bytes=2 * size_bytes + _ADDED_BYTES)
+        missing = missing_frames(file, size_bytes, container, stream, packets)
+        _check_missing(missing, len(packets), limits)
+        frames = coded_frames(packets, stream, container.format.name)
+        window = _window(packets, frames, stream.time_base or Fraction(1), limits)
+        targets = segment_centres(window, spec.num_frames)
+        picks, plan = _cheapest(frames, _candidates(frames, window, targets, spec))
+        if plan.cost > limits.max_decoded_frames:
+            raise DurationOutOfRange(
+                f"{plan.cost} frames would have to be decoded; at most {limits.max_decoded_frames} are. "
+                "Send a shorter video, or one with more keyframes."
+            )
+        yield PlannedVideo(container.format.name, stream, packets, frames, missing, window, targets, picks, plan)
+
+
+@contextmanager
+def _opened(source: VideoSource) -> Iterator[VideoBytes]:
+    if isinstance(source, bytes):
+        yield io.BytesIO(source)
+    elif isinstance(source, str | PathLike):
+        with Path(source).open("rb") as file:
+            yield file
+    else:
+        yield source
+
+
+def _size_bytes(video: VideoBytes) -> int:
+    place = video.tell()
+    video.seek(0, io.SEEK_END)
+    size = video.tell()
+    video.seek(place)
+    return size
+
+
+def _check_missing(missing: int, present: int, limits: DecodeLimits) -> None:
+    if missing > limits.max_missing_fraction * (missing + present):
+        raise DecodeFailed(f"{missing} of {missing + present} frames are missing: the file was cut short. Send all of it.")
+
+
+def _window(packets: list[VideoPacket], frames: list[CodedFrame], time_base: Fraction, limits: DecodeLimits) -> Window:
+    timestamps = _rising_timestamps(frames)
+    if len(timestamps) < limits.min_frames:
+        raise TooFewFrames(f"The video has {len(timestamps)} frame(s); at least {limits.min_frames} are needed.")
+    last = next(packet for packet, frame in zip(packets, frames, strict=True) if frame.time == timestamps[-1])
+    window = stream_window(timestamps, last.duration)
+    duration_seconds = float((window.end - window.start) * time_base)
+    if duration_seconds > limits.max_duration_seconds:
+        raise DurationOutOfRange(
+            f"The video lasts {duration_seconds:.0f} s; at most {limits.max_duration_seconds:.0f} s are accepted."
+        )
+    return window
+
+
+def _rising_timestamps(frames: list[CodedFrame]) -> list[int]:
+    return sorted({frame.time for frame in frames if frame.time is not None})
+
+
+def _candidates(frames: list[CodedFrame], window: Window, targets: list[Fraction], spec: ClipSpec) -> Iterator[list[int]]:
+    """Picks that the spec allows; the frames on screen always are."""
+    number_at = {frame.time: number for number, frame in enumerate(frames)}
+    exact = [number_at[time] for time in frames_on_screen(_rising_timestamps(frames), targets)]
+    yield exact
+    if spec.sampling == "nearest_reference":
+        yield nearest_references(frames, exact, targets, reach=(window.end - window.start) / (2 * spec.num_frames))
+
+
+def _cheapest(frames: list[CodedFrame], candidates: Iterator[list[int]]) -> tuple[list[int], Plan]:
+    """The picks with the shortest plan; of two that cost the same, the first."""
+    return min(((picks, plan_decoding(frames, picks)) for picks in candidates), key=lambda choice: choice[1].cost)
