@@ -19,6 +19,7 @@ class Command(NamedTuple):
 COMMANDS = {
     "serve": Command("app.serve", "answer POST /classify over HTTP"),
     "classify": Command("app.client", "send a video to a running server and print the answer"),
+    "probe": Command("app.probe", "show what the decoder sees of a video, and what it costs"),
     "train": Command("training.train", "fine-tune a video classifier on a folder of labelled clips"),
     "evaluate": Command("training.evaluate", "measure a checkpoint or a published model on labelled clips"),
     "export": Command("training.publish", "export a checkpoint to ONNX and publish it into the model repository"),

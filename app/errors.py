@@ -15,6 +15,7 @@
     ├── QueueFull             429 queue_full
     ├── InternalError         500 internal_error
     │   └── InferenceFailed   500 inference_failed
+    ├── StorageFull           503 storage_full
     ├── NotReady              503 not_ready
     ├── Draining              503 draining
     └── DeadlineExceeded      504 deadline_exceeded
@@ -145,6 +146,14 @@ class InferenceFailed(InternalError):
 
     code, title = "inference_failed", "The model failed"
     detail = "The model could not process this batch of clips; the request may be repeated."
+
+
+class StorageFull(Problem):
+    """No room for the upload, in memory or on the disk."""
+
+    status, code, title = 503, "storage_full", "The server has no room for the video"
+    detail = "The server's temporary storage is full; try again shortly, or send a smaller video."
+    retry_after_seconds = 5
 
 
 class NotReady(Problem):

@@ -1,6 +1,7 @@
 """The application: settings in, FastAPI out. The server listens at once and answers 503 until its models are proven."""
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,31 +12,37 @@ from fastapi.middleware.cors import CORSMiddleware
 from app.api import classify, health, metrics, models, page
 from app.api.auth import digests
 from app.api.dependencies import Service, UploadLimits
+from app.api.lingering import LingeringClose
 from app.api.problems import add_problem_handlers
 from app.api.requests import RequestMiddleware
-from app.inference.admission import Admission
+from app.inference.admission import Admission, AdmissionPolicy
 from app.inference.batcher import BatchPolicy
 from app.inference.classify import Classifier
 from app.inference.decoder import DecodePolicy, Decoder
 from app.inference.readiness import Readiness
+from app.inference.sandbox.policy import SandboxPolicy
 from app.inference.served import ServedModels
 from app.inference.session import SessionOptions
 from app.inference.startup import ModelStart, start_models
+from app.inference.video_file import check_temporary_folder
 from app.observability import logs
 from app.processors import usable_processors
 from app.settings import Settings
-from clips import DecodeLimits
 
 _DESCRIPTION = "Classifies videos: POST one to `/classify` and get the probability of each label."
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """The server. Its models load in the background once it is started; ``app.state.start`` is that task."""
+    """The server. Its models load in the background once it is started; ``app.state.start`` is that task.
+
+    Raises: CommandError: there is no place for uploads.
+    """
     logs.set_up(settings.log_level)
+    _check_room_for_uploads(settings)
     readiness = Readiness()
     served = ServedModels(settings.default_model)
     decoder = Decoder(_decode_policy(settings))
-    classifier = Classifier(served, decoder, Admission(settings.max_queue_size), readiness)
+    classifier = Classifier(served, decoder, Admission(_admission_policy(settings)), readiness)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -51,7 +58,7 @@ def create_app(settings: Settings) -> FastAPI:
     app = FastAPI(title="ClipServe", description=_DESCRIPTION, version="0.1.0", lifespan=lifespan, redoc_url=None)
     app.state.service = Service(
         classifier,
-        UploadLimits(settings.max_upload_bytes, settings.upload_timeout_seconds),
+        UploadLimits(settings.max_upload_bytes, settings.upload_timeout_seconds, settings.upload_min_bytes_per_second),
         settings.request_timeout_ms,
         digests(key.get_secret_value() for key in settings.api_keys),
     )
@@ -61,7 +68,21 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(RequestMiddleware)
     if settings.cors_origins:
         _allow_origins(app, settings.cors_origins)
+    app.add_middleware(LingeringClose)
     return app
+
+
+def _check_room_for_uploads(settings: Settings) -> None:
+    """Raises: CommandError: nothing can be written to the temporary folder."""
+    folder = check_temporary_folder()
+    most_bytes = _admission_policy(settings).max_videos * settings.max_upload_bytes
+    free_bytes = shutil.disk_usage(folder).free
+    log = logs.info if most_bytes <= free_bytes else logs.warning
+    log("uploads", temporary_folder=folder, most_bytes=most_bytes, free_bytes=free_bytes)
+
+
+def _admission_policy(settings: Settings) -> AdmissionPolicy:
+    return AdmissionPolicy(settings.max_queue_size, settings.max_uploads)
 
 
 def _allow_origins(app: FastAPI, origins: tuple[str, ...]) -> None:
@@ -75,8 +96,13 @@ def _allow_origins(app: FastAPI, origins: tuple[str, ...]) -> None:
 
 
 def _decode_policy(settings: Settings) -> DecodePolicy:
-    limits = DecodeLimits(max_pixels=settings.decode_max_pixels, max_duration_seconds=settings.decode_max_duration_seconds)
-    return DecodePolicy(settings.decode_workers or usable_processors(), settings.decode_timeout_seconds, limits)
+    return DecodePolicy(
+        workers=settings.decode_workers or usable_processors(),
+        timeout_seconds=settings.decode_timeout_seconds,
+        limits=settings.decode_limits,
+        sandbox=SandboxPolicy(settings.decode_sandbox, settings.decode_cpu_seconds, settings.decode_memory_bytes),
+        recycle_clips=settings.decode_recycle_clips,
+    )
 
 
 def _model_start(settings: Settings) -> ModelStart:
@@ -86,5 +112,7 @@ def _model_start(settings: Settings) -> ModelStart:
         default_name=settings.default_model,
         provider=settings.execution_provider,
         session=SessionOptions(settings.intra_op_threads or usable_processors(), settings.max_batch_size),
-        batching=BatchPolicy(settings.max_batch_size, settings.max_queue_delay_ms / 1000, settings.max_queue_size),
+        batching=BatchPolicy(
+            settings.max_batch_size, settings.max_queue_delay_ms / 1000, _admission_policy(settings).max_videos
+        ),
     )

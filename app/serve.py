@@ -3,6 +3,7 @@
 import argparse
 import errno
 import os
+import resource
 import socket
 import sys
 import time
@@ -11,8 +12,10 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
+from app.connections import ConnectionLimits, limited_protocol
 from app.inference.classify import Classifier
 from app.main import create_app
+from app.observability import logs
 from app.settings import Settings, read_settings
 from clips.errors import CommandError
 
@@ -46,7 +49,9 @@ def run(args: argparse.Namespace) -> None:
     settings = read_settings({name: value for name, value in vars(args).items() if name in _FLAGS})
     listener = _listen(settings.host, settings.port)
     app = create_app(settings)
-    config = uvicorn.Config(app, http="httptools", log_config=None, access_log=False, server_header=False, ws="none")
+    _allow_descriptors(settings.max_connections + 4 * (settings.max_queue_size + settings.max_uploads) + 256)
+    http = limited_protocol(ConnectionLimits(settings.max_connections, settings.request_head_timeout_seconds))
+    config = uvicorn.Config(app, http=http, log_config=None, access_log=False, server_header=False, ws="none")
     Server(config, app, _url(listener), settings.drain_seconds).run(sockets=[listener])
     start = app.state.start
     if start.done() and not start.cancelled() and start.exception():
@@ -131,6 +136,17 @@ def _listen(host: str, port: int) -> socket.socket:
             raise CommandError(f"port {port} is in use on {host}; choose another with --port or CLIPSERVE_PORT") from problem
         raise CommandError(f"cannot listen on {host} port {port}: {problem.strerror}") from problem
     return listener
+
+
+def _allow_descriptors(wanted: int) -> None:
+    """Connections and uploads are descriptors, and many systems start a process with 1,024 of them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if allowed < wanted:
+        logs.warning("few_descriptors", allowed=allowed, wanted=wanted)
 
 
 def _url(listener: socket.socket) -> str:

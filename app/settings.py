@@ -6,12 +6,14 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from app.inference.sandbox.policy import SandboxPolicy
 from clips.errors import UsageError
 from clips.limits import DecodeLimits
 
 PREFIX = "CLIPSERVE_"
 
 _CLIP_LIMITS = DecodeLimits()
+_SANDBOX = SandboxPolicy()
 
 
 class Settings(BaseSettings):
@@ -45,7 +47,20 @@ class Settings(BaseSettings):
         "At 0 whatever waits is sent at once, and batches form behind the running one.",
     )
     max_queue_size: int = Field(
-        64, ge=1, description="Most videos inside the server between upload and model; one more is answered 429 `queue_full`."
+        64,
+        ge=1,
+        description="Videos that may wait for their answer; while as many do, a new request is answered 429 `queue_full`.",
+    )
+    max_uploads: int = Field(
+        128,
+        ge=1,
+        description="Videos that may be arriving at once, beside those that wait; one more is answered 429 `queue_full`.",
+    )
+    max_connections: int = Field(
+        1000, ge=1, description="Open connections, idle ones included; one more is closed without an answer."
+    )
+    request_head_timeout_seconds: float = Field(
+        10.0, gt=0, description="Time for the head of a request (its first line and headers), s; then the connection is closed."
     )
     request_timeout_ms: int = Field(
         30_000,
@@ -55,6 +70,11 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(64 * 2**20, ge=1, description="Largest video, bytes; a larger one is answered 413.")
     upload_timeout_seconds: float = Field(
         60.0, gt=0, description="Time for the whole request body to arrive, s; a slower one is answered 408."
+    )
+    upload_min_bytes_per_second: int = Field(
+        16 * 1024,
+        ge=0,
+        description="Least average speed of an upload once 5 s have passed; a slower one is answered 408. 0 accepts any.",
     )
     decode_workers: int = Field(
         0, ge=0, le=256, description="Processes that decode videos; 0 takes as many as the process may use processors."
@@ -67,6 +87,34 @@ class Settings(BaseSettings):
     )
     decode_max_duration_seconds: float = Field(
         _CLIP_LIMITS.max_duration_seconds, gt=0, description="Longest video, s of presentation time."
+    )
+    decode_max_frames: int = Field(
+        _CLIP_LIMITS.max_decoded_frames,
+        ge=2,
+        description="Most frames that may have to be decoded for one clip; `clipserve probe` tells how many a file takes.",
+    )
+    decode_max_streams: int = Field(
+        _CLIP_LIMITS.max_streams, ge=1, description="Most streams (video, audio, subtitles) in one file."
+    )
+    decode_cpu_seconds: int = Field(
+        _SANDBOX.cpu_seconds,
+        ge=1,
+        description="Processor time to decode one video, s, rounded up by less than one; then its worker is killed and the "
+        "answer is 422 `decode_failed`.",
+    )
+    decode_memory_bytes: int = Field(
+        _SANDBOX.memory_bytes,
+        ge=512 * 2**20,
+        description="Address space of a decode process: some 230 MiB of its own, the video, and what decoding takes. "
+        "A video that needs more is answered 422 `decode_failed`.",
+    )
+    decode_recycle_clips: int = Field(
+        1000, ge=1, description="Videos after which a decode process makes way for a fresh one, which is started first."
+    )
+    decode_sandbox: Literal["auto", "required", "off"] = Field(
+        _SANDBOX.mode,
+        description="How decode processes are held back: by all that the kernel has (`auto`), by rlimits, no_new_privs, "
+        "Landlock and seccomp or the server does not start (`required`), or by nothing (`off`: for debugging alone).",
     )
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         (),
@@ -81,6 +129,16 @@ class Settings(BaseSettings):
         25.0, ge=0, description="Time that admitted requests have to finish after SIGTERM, s, before they are cut off."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Lowest level that is logged.")
+
+    @property
+    def decode_limits(self) -> DecodeLimits:
+        """Bounds on one video."""
+        return DecodeLimits(
+            max_pixels=self.decode_max_pixels,
+            max_duration_seconds=self.decode_max_duration_seconds,
+            max_decoded_frames=self.decode_max_frames,
+            max_streams=self.decode_max_streams,
+        )
 
     @field_validator("api_keys", "cors_origins", mode="before")
     @classmethod

@@ -25,6 +25,9 @@ class TrainingConfig(BaseModel):
     num_frames: int = Field(8, ge=1, le=64, description="frames per clip, one from each of as many equal segments")
     size: int = Field(224, ge=32, le=512, description="height and width of a frame, px")
     fit: Literal["crop", "stretch"] = Field("crop", description="cut off what is not square, or squeeze it in")
+    sampling: Literal["exact", "nearest_reference"] = Field(
+        "exact", description="the frame on screen at each time, or the nearest that is cheap to decode (long videos)"
+    )
 
     batch_size: int = Field(16, ge=1, description="clips per step")
     epochs: int = Field(20, ge=0, description="passes over the clips that train the deeper layers (and the head)")
@@ -61,13 +64,15 @@ class TrainingConfig(BaseModel):
     @property
     def clip_spec(self) -> ClipSpec:
         """What the model will see, in validation and in the server alike."""
-        return ClipSpec(num_frames=self.num_frames, height=self.size, width=self.size, fit=self.fit)
+        size = self.size
+        return ClipSpec(num_frames=self.num_frames, height=size, width=size, fit=self.fit, sampling=self.sampling)
 
     @property
     def store_spec(self) -> ClipSpec:
         """What is decoded once per training clip: more frames to draw from, and room for crops."""
         size = self.size if self.crop_scale_min == 1 else round(self.size * 1.15)
-        return ClipSpec(num_frames=self.num_frames * self.frame_choices, height=size, width=size, fit=self.fit)
+        frames = self.num_frames * self.frame_choices
+        return ClipSpec(num_frames=frames, height=size, width=size, fit=self.fit, sampling=self.sampling)
 
     @property
     def total_epochs(self) -> int:

@@ -1,18 +1,27 @@
 """The one module of training that imports onnxruntime: run an ONNX file, and quantise one."""
 
 import io
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
-from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
-from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from clips.errors import CommandError
+
+os.putenv("ORT_DISABLE_TELEMETRY", "1")  # builds since 1.31 carry a client that sends events to their makers
+import onnxruntime
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    CalibrationMethod,
+    QuantFormat,
+    QuantType,
+    quantize_static,
+)
+from onnxruntime.quantization.shape_inference import quant_pre_process
 
 INPUT, OUTPUT = "clips", "probabilities"
 VERSION = str(onnxruntime.__version__)

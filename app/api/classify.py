@@ -8,8 +8,9 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from app.api.auth import require_api_key
 from app.api.dependencies import ServiceDependency
 from app.api.disconnect import while_connected
+from app.api.form import FILE_FIELD
 from app.api.schemas import ClassificationBody, ClassifyQuery, PredictionBody, ProblemBody, TimesBody, VideoBody
-from app.api.uploads import FILE_FIELD, read_video
+from app.api.uploads import received_video
 from app.inference.classify import Classification
 from app.observability import metrics
 
@@ -49,13 +50,14 @@ async def classify(
 ) -> ClassificationBody:
     """Send the video as the multipart field `file`, or as the raw body with a `video/*` or `application/octet-stream` type."""
     wanted = service.classifier.check_open(query.model, query.version)
-    started = perf_counter()
-    video = await read_video(request, service.upload_limits)
-    upload_seconds = perf_counter() - started
-    metrics.STAGE_SECONDS.labels("upload").observe(upload_seconds)
-
     timeout_ms = min(query.timeout_ms or service.request_timeout_ms, service.request_timeout_ms)
-    answer = await while_connected(request, service.classifier.classify(video, wanted, timeout_ms / 1000))
+    started = perf_counter()
+    with service.classifier.admission.enter() as place:
+        async with received_video(request, service.upload_limits) as video:
+            place.upload_ended()
+            upload_seconds = perf_counter() - started
+            metrics.STAGE_SECONDS.labels("upload").observe(upload_seconds)
+            answer = await while_connected(request, service.classifier.classify(video, wanted, timeout_ms / 1000))
 
     times = _times(upload_seconds, answer)
     request.state.model = answer.model.published.title

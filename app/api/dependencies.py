@@ -7,6 +7,9 @@ from fastapi import Depends, Request
 
 from app.inference.classify import Classifier
 
+GRACE_SECONDS = 5.0
+"""An upload may begin as slowly as it likes for so long."""
+
 
 @dataclass(frozen=True)
 class UploadLimits:
@@ -14,6 +17,15 @@ class UploadLimits:
 
     max_bytes: int
     timeout_seconds: float
+    """For the whole of it."""
+    min_bytes_per_second: int
+    """On average, after the grace; 0 for none."""
+
+    def allowed_seconds(self, received_bytes: int) -> float:
+        """How long after its start a body that has come so far may take to send its next byte."""
+        if not self.min_bytes_per_second:
+            return self.timeout_seconds
+        return min(self.timeout_seconds, max(GRACE_SECONDS, received_bytes / self.min_bytes_per_second))
 
 
 @dataclass(frozen=True)

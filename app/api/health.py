@@ -1,9 +1,11 @@
 """Liveness and readiness. Both run on the event loop and touch no model: they stay cheap under load."""
 
+from dataclasses import asdict
+
 from fastapi import APIRouter
 
 from app.api.dependencies import ServiceDependency
-from app.api.schemas import HealthBody, ProblemBody
+from app.api.schemas import HealthBody, ProblemBody, ProtectionsBody, ReadinessBody
 
 router = APIRouter(tags=["health"])
 
@@ -15,7 +17,7 @@ async def healthz() -> HealthBody:
 
 
 @router.get("/readyz", summary="Does the server take videos?", responses={503: {"model": ProblemBody}})
-async def readyz(service: ServiceDependency) -> HealthBody:
+async def readyz(service: ServiceDependency) -> ReadinessBody:
     """200 once every model is loaded, warm and has passed its golden clip; else, and while draining, 503 with the reason."""
     service.classifier.readiness.check()
-    return HealthBody(status="ready")
+    return ReadinessBody(status="ready", decode_protections=ProtectionsBody(**asdict(service.classifier.decode_protections)))

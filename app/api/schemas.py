@@ -34,6 +34,9 @@ class VideoBody(BaseModel):
     height: int = Field(description="px, as shown")
     duration_seconds: float
     frame_count: int
+    partial: bool = Field(description="Whether frames of the video are missing or damaged; the others were classified")
+    missing_fraction: float = Field(description="Share of its frames that are missing or damaged, 0 to 1")
+    decoded_on: Literal["cpu", "cuda"]
     frame_times_seconds: list[float] = Field(description="Presentation times of the frames that the model saw")
 
 
@@ -88,9 +91,25 @@ class ModelListBody(BaseModel):
 
 
 class HealthBody(BaseModel):
-    """Answer to ``GET /healthz`` and ``GET /readyz``."""
+    """Answer to ``GET /healthz``."""
 
-    status: Literal["alive", "ready"]
+    status: Literal["alive"]
+
+
+class ProtectionsBody(BaseModel):
+    """What holds the decode processes back; each was tried in the process."""
+
+    rlimits: bool = Field(description="Bounds on memory, processor time and open files")
+    no_new_privs: bool = Field(description="No program can be run with more rights")
+    landlock_abi: int = Field(description="No file can be opened by its name; the kernel's version of Landlock, 0 for none")
+    seccomp: bool = Field(description="No system call can be made that decoding does not need")
+
+
+class ReadinessBody(BaseModel):
+    """Answer to ``GET /readyz``."""
+
+    status: Literal["ready"]
+    decode_protections: ProtectionsBody
 
 
 class ProblemBody(BaseModel):

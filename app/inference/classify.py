@@ -8,7 +8,9 @@ from app.errors import DeadlineExceeded, RefusedVideo
 from app.inference.admission import Admission
 from app.inference.decoder import Decoder
 from app.inference.readiness import Readiness
+from app.inference.sandbox.policy import Protections
 from app.inference.served import ServedModel, ServedModels
+from app.inference.video_file import VideoFile
 from app.observability import metrics
 from clips import Clip, ClipError
 
@@ -38,34 +40,37 @@ class Classifier:
 
     def __init__(self, models: ServedModels, decoder: Decoder, admission: Admission, readiness: Readiness) -> None:
         self.models, self.readiness = models, readiness
-        self._decoder, self._admission = decoder, admission
+        self.admission = admission
+        self._decoder = decoder
+
+    @property
+    def decode_protections(self) -> Protections:
+        """What holds the decode processes back; nothing as long as there are none."""
+        return self._decoder.protections or Protections()
 
     def check_open(self, name: str | None, version: int | None) -> ServedModel:
         """The model that would answer, found before a byte of the video is read.
 
-        Raises: NotReady, Draining, UnknownModel, QueueFull.
+        Raises: NotReady, Draining, UnknownModel.
         """
         self.readiness.check()
-        model = self.models.find(name, version)
-        self._admission.check()
-        return model
+        return self.models.find(name, version)
 
-    async def classify(self, video: bytes, model: ServedModel, timeout_seconds: float) -> Classification:
-        """Decode ``video``, queue its clip, run the model, sort the labels.
+    async def classify(self, video: VideoFile, model: ServedModel, timeout_seconds: float) -> Classification:
+        """Decode ``video``, queue its clip, run the model, sort the labels. The caller has a place of ``admission``.
 
-        Raises: Problem: QueueFull, RefusedVideo, DeadlineExceeded, Draining, InferenceFailed.
+        Raises: Problem: RefusedVideo, DeadlineExceeded, Draining, InferenceFailed.
         """
         deadline = monotonic() + timeout_seconds
-        with self._admission.enter():
-            clip, decode_seconds = await self._decode(video, model, deadline)
-            outcome = await model.batcher.infer(clip.frames, deadline)
+        clip, decode_seconds = await self._decode(video, model, deadline)
+        outcome = await model.batcher.infer(clip.frames, deadline)
         stage_seconds = {"decode": decode_seconds, "queue": outcome.queue_seconds, "model": outcome.model_seconds}
         for stage, seconds in stage_seconds.items():
             metrics.STAGE_SECONDS.labels(stage).observe(seconds)
         ranked = sorted(zip(model.manifest.labels, outcome.probabilities.tolist(), strict=True), key=lambda pair: -pair[1])
         return Classification(model, clip, [Prediction(*pair) for pair in ranked], stage_seconds)
 
-    async def _decode(self, video: bytes, model: ServedModel, deadline: float) -> tuple[Clip, float]:
+    async def _decode(self, video: VideoFile, model: ServedModel, deadline: float) -> tuple[Clip, float]:
         """The clip, and the time from the end of the upload (waiting for a decode process included), s."""
         started = monotonic()
         try:

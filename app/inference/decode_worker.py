@@ -1,110 +1,184 @@
-"""One decode process, seen from both ends of its pipe. A video that crashes or hangs the decoder takes down this process alone.
+"""One decode process, seen from the server. A video that crashes or hangs the decoder takes down this process alone.
 
-    server                                   process
-      --- ClipSpec, DecodeLimits, bytes ----->  load_clip
-      <-- Clip facts, or a ClipError ---------
-      <-- frames as raw bytes ----------------
+    server                                        process
+      --- Task, video's and frames' descriptors -->  load_clip, into the memory of the frames
+      <-- Decoded, or why not --------------------
 
 A process and not a thread: FFmpeg's own timeout does not stop a decode that burns CPU, and a crash is not an exception.
 """
 
-import multiprocessing
+import asyncio
 import signal
-from dataclasses import dataclass
-from multiprocessing.connection import Connection
+import socket
+from collections.abc import Callable
+from dataclasses import astuple
 
-import numpy as np
-
-from clips import Clip, ClipError, ClipSpec, DecodeFailed, DecodeLimits, VideoFacts, load_clip
+from app.inference.decode_endings import EndReason, WorkerEnded
+from app.inference.decode_messages import MAX_LINE_BYTES, Decoded, Fault, OutOfMemory, Ready, Refused, Reply, Task, read_reply
+from app.inference.frame_memory import FrameMemory
+from app.inference.interpreter import start_interpreter
+from app.inference.sandbox.policy import Protections, SandboxPolicy
+from app.inference.video_file import VideoFile
+from app.observability import logs
+from clips import Clip, ClipSpec, DecodeLimits
 
 START_TIMEOUT_SECONDS = 60.0
 
-# not fork: a copy of a process with threads (onnxruntime, the event loop) may hang
-_SPAWN = multiprocessing.get_context("spawn")
-
-
-@dataclass(frozen=True)
-class _Decoded:
-    """What goes back ahead of the frames."""
-
-    frame_times_seconds: tuple[float, ...]
-    video: VideoFacts
+PROGRAM = "app.inference.decode_process"
 
 
 class DecodeWorker:
-    """A live decode process; does one video at a time. All methods but ``kill`` block."""
+    """A live decode process; does one video at a time. Belongs to the event loop that it was made in."""
 
-    def __init__(self) -> None:
-        self._pipe, child_end = _SPAWN.Pipe()
-        self._process = _SPAWN.Process(target=_serve, args=(child_end,), name="clipserve-decode", daemon=True)
-        self._process.start()
-        self._killed = False
-        child_end.close()
+    def __init__(self, sandbox: SandboxPolicy, ended: Callable[["DecodeWorker"], None]) -> None:
+        """Start the process. ``ended`` is called once, in the loop, as soon as it is known to be gone.
+
+        Raises: OSError: no process can be started.
+        """
+        self.decoded = 0
+        """Videos so far."""
+        self.reason: EndReason | None = None
+        """Why it ended; None for as long as it lives."""
+        self._ended = ended
+        self._pipe, there = socket.socketpair()
+        try:
+            with there:
+                self._process = start_interpreter(PROGRAM, there, *astuple(sandbox))
+        except OSError:
+            self._pipe.close()
+            raise
+        self._pipe.setblocking(False)
+        self._loop = asyncio.get_running_loop()
+        self._line: asyncio.Future[bytes] = self._loop.create_future()
+        self._received = b""
+        self._frames: FrameMemory | None = None
+        self._post_mortem: asyncio.Task[None] | None = None
+        self._loop.add_reader(self._pipe, self._read)
 
     @property
-    def pid(self) -> int | None:
+    def pid(self) -> int:
         """Process id."""
         return self._process.pid
 
     @property
     def is_alive(self) -> bool:
         """Whether the process runs and may go on running."""
-        return not self._killed and self._process.is_alive()
+        return self.reason is None
 
-    def wait_until_ready(self) -> None:
-        """Return once the process has imported the decoder.
+    @property
+    def exit_code(self) -> int | None:
+        """As ``subprocess`` gives it (-11: SIGSEGV); None while the process is not gone for good."""
+        return self._process.returncode
 
-        Raises: OSError: it died or took too long. EOFError: it died.
+    async def ready(self) -> Protections:
+        """Return once the process can decode, with what holds it back.
+
+        Raises: WorkerEnded: it died, or took too long.
         """
-        if not self._pipe.poll(START_TIMEOUT_SECONDS):
-            raise TimeoutError(f"a decode process did not start within {START_TIMEOUT_SECONDS:.0f} s")
-        self._pipe.recv()
-
-    def decode(self, video: bytes, spec: ClipSpec, limits: DecodeLimits) -> Clip:
-        """The clip of ``video``; its frames are a read-only view of the bytes received.
-
-        Raises: ClipError: the video cannot become a clip; DecodeFailed too where the process died of it.
-        """
+        timer = self._loop.call_later(START_TIMEOUT_SECONDS, self.kill, "start")
         try:
-            self._pipe.send((spec, limits))
-            self._pipe.send_bytes(video)
-            reply = self._pipe.recv()
-            if isinstance(reply, ClipError):
-                raise reply
-            frames = np.frombuffer(self._pipe.recv_bytes(), np.uint8).reshape(spec.shape)
-        except (EOFError, OSError) as problem:
-            self.kill()
-            self._process.join()
-            raise DecodeFailed("The video stopped the decoder; send it re-encoded as H.264 in MP4.") from problem
-        return Clip(frames, reply.frame_times_seconds, reply.video)
+            reply = await self._reply()
+        finally:
+            timer.cancel()
+        if isinstance(reply, Ready):
+            return reply.protections
+        raise self._broken(reply)
 
-    def kill(self) -> None:
-        """End the process at once; whoever waits in ``decode`` gets a DecodeFailed."""
-        self._killed = True
+    def begin(self, video: VideoFile, spec: ClipSpec, limits: DecodeLimits) -> None:
+        """Hand ``video`` over; the caller may close it as soon as this returns. ``clip`` gives the answer.
+
+        Raises: ConnectionError: the process is gone. OSError: no descriptor or no memory is left.
+        """
+        line = Task(video_bytes=video.size_bytes, spec=spec, limits=limits).line()
+        frames = FrameMemory(spec.shape)
+        try:
+            sent = socket.send_fds(self._pipe, [line], [video.fileno(), frames.fileno()])
+        except BaseException as problem:
+            frames.close()
+            if isinstance(problem, ConnectionError):
+                self.kill("died")
+            raise
+        assert sent == len(line), "an empty pipe holds a task"
+        self._frames, self._line = frames, self._loop.create_future()
+
+    async def clip(self) -> Clip:
+        """The clip of the video that was handed over; its frames are a read-only view of what the process wrote.
+
+        Raises: ClipError: the video cannot become a clip. WorkerEnded: it took the process with it.
+        """
+        frames, self._frames = self._frames, None
+        assert frames, "nothing was handed over"
+        with frames:
+            reply = await self._reply()
+            self.decoded += 1
+            if isinstance(reply, Decoded) and len(reply.frame_times_seconds) == frames.shape[0]:
+                return Clip(frames.view(), reply.frame_times_seconds, reply.video)
+        if isinstance(reply, Refused) and (refusal := reply.error()):
+            raise refusal
+        raise self._broken(reply)
+
+    def kill(self, reason: EndReason) -> None:
+        """End the process at once; whoever waits for it gets a WorkerEnded."""
         self._process.kill()
+        self._end(reason)
 
     def close(self) -> None:
-        """End the process and forget it."""
-        self.kill()
-        self._process.join()
+        """Wait until the process is gone, and forget it. Blocks, for as long as it takes to free its memory."""
+        self._process.kill()
+        self._process.wait()
         self._pipe.close()
 
+    async def _reply(self) -> Reply | None:
+        """The next message; None where it is not one."""
+        line = await self._line
+        try:
+            return read_reply(line)
+        except ValueError:
+            return None
 
-def _serve(pipe: Connection) -> None:
-    """The process: videos in, clips out, until the server closes the pipe."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the server decides when to end
-    pipe.send("ready")
-    while True:
+    def _broken(self, reply: Reply | None) -> WorkerEnded:
+        """End a process that cannot go on, or cannot be trusted to."""
+        match reply:
+            case OutOfMemory():
+                reason: EndReason = "memory"
+            case Fault(trace=trace):
+                reason = "fault"
+                logs.warning("decode_worker_fault", pid=self.pid, trace=trace)
+            case _:
+                reason = "misbehaved"
+        self.kill(reason)
+        return WorkerEnded(reason)
+
+    def _read(self) -> None:
+        """Something came through the pipe. A process that was asked nothing has nothing to say, unless it ends."""
         try:
-            spec, limits = pipe.recv()
-            video = pipe.recv_bytes()
-        except EOFError:
+            part = self._pipe.recv(MAX_LINE_BYTES)
+        except BlockingIOError:
             return
-        try:
-            clip = load_clip(video, spec, limits)
-        except ClipError as refusal:
-            pipe.send(refusal)
-        else:
-            pipe.send(_Decoded(clip.frame_times_seconds, clip.video))
-            pipe.send_bytes(clip.frames.data.cast("B"))
-        del video
+        except OSError:
+            part = b""
+        if not part:
+            self._loop.remove_reader(self._pipe)
+            self._post_mortem = self._loop.create_task(self._find_reason())
+            return
+        self._received += part
+        if self._line.done() or len(self._received) > MAX_LINE_BYTES:
+            self.kill("misbehaved")
+        elif self._received.endswith(b"\n"):
+            line, self._received = self._received, b""
+            self._line.set_result(line)
+
+    async def _find_reason(self) -> None:
+        """The process hung up: it died, or it may as well."""
+        self._process.kill()  # has no effect on how a process ends that is ending
+        await asyncio.to_thread(self._process.wait)
+        self._end("cpu" if self.exit_code == -signal.SIGXCPU else "died")
+
+    def _end(self, reason: EndReason) -> None:
+        if self.reason:
+            return
+        self.reason = reason
+        self._loop.remove_reader(self._pipe)
+        if not self._line.done():
+            self._line.set_exception(WorkerEnded(reason))
+        self._ended(self)

@@ -5,11 +5,16 @@ Why not a pool from a library: docs/decisions/02-decode-processes.md.
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 
+from app.inference.decode_endings import ALLOWS_MORE, WorkerEnded, failure
 from app.inference.decode_worker import DecodeWorker
+from app.inference.idle_workers import IdleWorkers
+from app.inference.sandbox.policy import Protections, SandboxPolicy
+from app.inference.video_file import VideoFile
 from app.observability import logs, metrics
-from clips import Clip, ClipSpec, DecodeFailed, DecodeLimits
+from clips import Clip, ClipSpec, DecodeLimits
+from clips.errors import CommandError
 
 ABANDONED_SECONDS = 1.0
 """How long a decode goes on whose caller has left: to end a process and start another costs more than most decodes."""
@@ -24,111 +29,155 @@ class DecodePolicy:
     workers: int
     timeout_seconds: float
     limits: DecodeLimits
+    sandbox: SandboxPolicy = field(default_factory=SandboxPolicy)
+    recycle_clips: int = 1000
+    """Videos after which a process makes way for a fresh one."""
+
+
+class WorkerDidNotStart(CommandError):
+    """A decode process cannot run here, or not as asked for."""
 
 
 class Decoder:
     """Videos to clips, in processes of its own. Used from one event loop."""
 
     def __init__(self, policy: DecodePolicy) -> None:
+        self.protections: Protections | None = None
+        """What holds the processes back; known once the first one is ready."""
         self._policy = policy
-        self._idle: asyncio.LifoQueue[DecodeWorker] = asyncio.LifoQueue()
+        self._idle = IdleWorkers()
         self._workers: set[DecodeWorker] = set()
+        self._members: set[DecodeWorker] = set()  # those that are to be replaced when they end
         self._tasks: set[asyncio.Task[None]] = set()
-        # one thread waits on the pipe of each process; as many again start replacements
-        self._threads = ThreadPoolExecutor(2 * policy.workers, thread_name_prefix="decode")
+        self._closed = False
+        self._undertaker = ThreadPoolExecutor(1, thread_name_prefix="decode")  # waits for what was killed
 
     async def start(self) -> None:
-        """Return once every process can decode."""
-        await asyncio.gather(*(self._add_worker() for _ in range(self._policy.workers)))
+        """Return once every process can decode.
+
+        Raises: WorkerDidNotStart: one cannot, or lacks a protection that is required.
+        """
+        await asyncio.gather(*(self._start_worker() for _ in range(self._policy.workers)))
 
     async def close(self) -> None:
         """End every process; videos that are being decoded fail."""
+        self._closed = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for worker in self._workers:
-            worker.close()
-        self._workers.clear()
-        self._threads.shutdown(wait=False)
+        for worker in list(self._workers):
+            worker.kill("closed")
+        await asyncio.to_thread(self._undertaker.shutdown)
 
-    async def decode(self, video: bytes, spec: ClipSpec) -> Clip:
-        """The clip of ``video``. Cancelling the call before a process is free costs nothing.
+    async def decode(self, video: VideoFile, spec: ClipSpec) -> Clip:
+        """The clip of ``video``, which may be closed once the call is over, however it ends.
+
+        Cancelling the call before a process is free costs nothing.
 
         Raises: ClipError: the video cannot become a clip; DecodeFailed too where it took too long or killed its process.
         """
-        worker = await self._take_idle()
-        job = asyncio.create_task(self._decode_on(worker, video, spec))
+        worker = await self._begin(video, spec)
+        job = asyncio.create_task(self._finish(worker))
         try:
             return await asyncio.shield(job)
         except asyncio.CancelledError:
             self._abandon(worker, job)
             raise
 
-    async def _take_idle(self) -> DecodeWorker:
+    async def _begin(self, video: VideoFile, spec: ClipSpec) -> DecodeWorker:
+        """A process that has the video."""
         while True:
             worker = await self._idle.get()
-            if worker.is_alive:
-                return worker
-            self._give_back(worker)
+            try:
+                worker.begin(video, spec, self._policy.limits)
+            except ConnectionError:  # it died while it had nothing to do, so the video is not to blame
+                continue
+            except BaseException:
+                self._give_back(worker)
+                raise
+            return worker
 
-    async def _decode_on(self, worker: DecodeWorker, video: bytes, spec: ClipSpec) -> Clip:
-        loop = asyncio.get_running_loop()
-        timed_out = False
-
-        def expire() -> None:
-            nonlocal timed_out
-            timed_out = True
-            worker.kill()
-
-        timer = loop.call_later(self._policy.timeout_seconds, expire)
+    async def _finish(self, worker: DecodeWorker) -> Clip:
+        timer = asyncio.get_running_loop().call_later(self._policy.timeout_seconds, worker.kill, "timeout")
         try:
-            return await loop.run_in_executor(self._threads, worker.decode, video, spec, self._policy.limits)
-        except DecodeFailed as failure:
-            if timed_out:
-                message = f"Decoding took longer than {self._policy.timeout_seconds:g} s; send a shorter or smaller video."
-                raise DecodeFailed(message) from failure
-            raise
+            return await worker.clip()
+        except WorkerEnded as end:
+            raise failure(end.reason, self._policy.timeout_seconds, self._policy.sandbox) from end
         finally:
             timer.cancel()
             self._give_back(worker)
 
     def _give_back(self, worker: DecodeWorker) -> None:
-        """A living process decodes the next video; a dead one is replaced."""
-        if worker.is_alive:
-            self._idle.put_nowait(worker)
+        """A living process decodes the next video, and after enough of them a successor starts."""
+        if not worker.is_alive:
             return
-        metrics.DECODE_WORKERS_REPLACED.inc()
-        logs.warning("decode_worker_ended", pid=worker.pid)
-        self._workers.discard(worker)
-        worker.close()
-        self._keep(asyncio.create_task(self._add_worker()))
+        if worker not in self._members:
+            worker.kill("recycled")
+            return
+        self._idle.put_nowait(worker)
+        if worker.decoded == self._policy.recycle_clips:
+            self._keep(asyncio.create_task(self._recycle(worker)))
+
+    async def _recycle(self, worker: DecodeWorker) -> None:
+        """Its successor first, so that nobody waits for the change."""
+        await self._add_worker()
+        self._members.discard(worker)
+        if self._idle.discard(worker):
+            self._give_back(worker)
 
     async def _add_worker(self) -> None:
         """Start one process, for as long as it takes: a pool that shrinks to nothing would hang every request."""
-        loop = asyncio.get_running_loop()
         while True:
             try:
-                worker = await loop.run_in_executor(self._threads, DecodeWorker)
-            except OSError:
-                logs.exception("decode_worker_did_not_start")
+                await self._start_worker()
+            except WorkerDidNotStart as problem:
+                logs.warning("decode_worker_did_not_start", problem=str(problem))
                 await asyncio.sleep(_RESTART_PAUSE_SECONDS)
-                continue
+            else:
+                return
+
+    async def _start_worker(self) -> None:
+        try:
+            worker = DecodeWorker(self._policy.sandbox, self._ended)
             self._workers.add(worker)
-            try:
-                await loop.run_in_executor(self._threads, worker.wait_until_ready)
-            except (OSError, EOFError):
-                logs.exception("decode_worker_did_not_start")
-                metrics.DECODE_WORKERS_REPLACED.inc()
-                self._workers.discard(worker)
-                worker.close()
-                await asyncio.sleep(_RESTART_PAUSE_SECONDS)
-                continue
-            self._idle.put_nowait(worker)
+            self._check(worker, await worker.ready())
+        except (OSError, WorkerEnded) as problem:
+            raise WorkerDidNotStart(f"a decode process did not start ({problem}); the log says more") from problem
+        self._members.add(worker)
+        self._idle.put_nowait(worker)
+
+    def _check(self, worker: DecodeWorker, protections: Protections) -> None:
+        """Say once what holds the processes back. Raises: WorkerDidNotStart: it is less than required."""
+        missing, mode = protections.missing(), self._policy.sandbox.mode
+        if missing and mode == "required":
+            worker.kill("start")
+            raise WorkerDidNotStart(
+                f"decode processes cannot be held back by {', '.join(missing)} here, which CLIPSERVE_DECODE_SANDBOX=required "
+                "asks for; run on a kernel that has it, or set CLIPSERVE_DECODE_SANDBOX=auto"
+            )
+        if protections != self.protections:
+            say = logs.warning if missing else logs.info
+            say("decode_protections", mode=mode, **asdict(protections), missing=missing)
+        self.protections = protections
+
+    def _ended(self, worker: DecodeWorker) -> None:
+        """A process is gone, for whatever reason: bury it, count it, replace it."""
+        self._workers.discard(worker)
+        self._idle.discard(worker)
+        self._undertaker.submit(worker.close)
+        if self._closed or worker.reason is None:
             return
+        metrics.DECODE_WORKERS_REPLACED.labels(worker.reason).inc()
+        say = logs.info if worker.reason == "recycled" else logs.warning
+        more = {"raise": ALLOWS_MORE[worker.reason]} if worker.reason in ALLOWS_MORE else {}
+        say("decode_worker_ended", pid=worker.pid, reason=worker.reason, exit_code=worker.exit_code, **more)
+        if worker in self._members:
+            self._members.discard(worker)
+            self._keep(asyncio.create_task(self._add_worker()))
 
     def _abandon(self, worker: DecodeWorker, job: asyncio.Task[Clip]) -> None:
         """Nobody waits for ``job`` any more: let it finish if it is quick."""
-        timer = asyncio.get_running_loop().call_later(ABANDONED_SECONDS, worker.kill)
+        timer = asyncio.get_running_loop().call_later(ABANDONED_SECONDS, worker.kill, "abandoned")
 
         def forget(done: asyncio.Task[Clip]) -> None:
             timer.cancel()

@@ -5,6 +5,7 @@ import numpy as np
 from app.inference.decoder import Decoder
 from app.inference.engine import Engine
 from app.inference.repository import PublishedModel
+from app.inference.video_file import VideoFile
 from clips import ClipError
 
 
@@ -16,7 +17,8 @@ async def golden_mismatch(model: PublishedModel, engine: Engine, decoder: Decode
     golden = model.manifest.golden
     precision = engine.variant.precision
     try:
-        clip = await decoder.decode(model.read_golden(), model.manifest.clip_spec)
+        with VideoFile.of(model.read_golden()) as video:
+            clip = await decoder.decode(video, model.manifest.clip_spec)
     except ClipError as problem:
         return f"the golden clip of {model.title} cannot be decoded: {problem}"
     probabilities = (await engine.run([clip.frames]))[0]

@@ -2,16 +2,19 @@
 
 import contextlib
 import io
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
 from clips.errors import CommandError
+
+os.putenv("ORT_DISABLE_TELEMETRY", "1")  # builds since 1.31 carry a client that sends events to their makers
+import onnxruntime as ort
 
 Provider = Literal["cuda", "tensorrt", "cpu"]
 

@@ -10,6 +10,9 @@ from datetime import UTC, datetime
 
 _LOGGER = logging.getLogger("clipserve")
 
+_SILENT = ("python_multipart", "CRITICAL")
+"""Its warnings quote what a client sent; the answer and the line of the request say as much."""
+
 
 class JsonLines(logging.Formatter):
     """A record as one line of JSON; ASCII only, so that no terminal is steered by it."""
@@ -26,7 +29,7 @@ def set_up(level: str) -> None:
     """Send our log lines, and the warnings of uvicorn, to standard error."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
-    for name, lowest in (("clipserve", level.upper()), ("uvicorn", "WARNING"), ("asyncio", "WARNING")):
+    for name, lowest in (("clipserve", level.upper()), ("uvicorn", "WARNING"), ("asyncio", "WARNING"), _SILENT):
         logger = logging.getLogger(name)
         logger.handlers = [handler]
         logger.setLevel(lowest)

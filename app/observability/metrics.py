@@ -13,8 +13,11 @@ STAGE_SECONDS = Histogram("clipserve_stage_seconds", "Time of one video in one s
 PROBLEMS = Counter("clipserve_problems", "Requests answered with a problem.", ["code"])
 BATCH_SIZE = Histogram("clipserve_batch_size", "Clips in one run of the model.", ["model"], buckets=_BATCH_SIZES)
 QUEUE_LENGTH = Gauge("clipserve_queue_length", "Clips that wait for the model.", ["model"])
-ADMITTED = Gauge("clipserve_admitted", "Videos inside the server between upload and model.")
-DECODE_WORKERS_REPLACED = Counter("clipserve_decode_workers_replaced", "Decode processes that died or were killed.")
+UPLOADS = Gauge("clipserve_uploads", "Videos that are still arriving.")
+ADMITTED = Gauge("clipserve_admitted", "Videos that were received and wait for their answer.")
+DECODE_WORKERS_REPLACED = Counter(
+    "clipserve_decode_workers_replaced", "Decode processes that died, were killed or made way for a fresh one.", ["reason"]
+)
 MODEL_INFO = Gauge("clipserve_model_info", "1 for each model that is served.", ["model", "version", "precision", "provider"])
 READY = Gauge("clipserve_ready", "1 while the server accepts videos.")
 

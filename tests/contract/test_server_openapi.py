@@ -39,6 +39,9 @@ def test_an_answer_has_exactly_the_fields_of_the_contract(server: LiveServer) ->
         "height",
         "duration_seconds",
         "frame_count",
+        "partial",
+        "missing_fraction",
+        "decoded_on",
         "frame_times_seconds",
     }
 

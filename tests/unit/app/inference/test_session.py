@@ -1,5 +1,8 @@
 """ONNX sessions: only a graph that keeps the contract is served, and only on a provider that runs it."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +19,13 @@ from tests.colour_model import LABELS, SPEC, colour_graph, publish
 from tests.videos import BLUE, GREEN, RED, solid_picture
 
 OPTIONS = SessionOptions(intra_op_threads=1, max_batch_size=4)
+
+
+@pytest.mark.parametrize("module", ["app.inference.session", "training.onnx_runtime"])
+def test_onnxruntime_keeps_what_it_sees_to_itself(tmp_path: Path, module: str) -> None:
+    """Its telemetry would leave the file of a session in the temporary folder."""
+    subprocess.run([sys.executable, "-c", f"import {module}"], check=True, env=os.environ | {"TMPDIR": str(tmp_path)})
+    assert not list(tmp_path.iterdir())
 
 
 def session(model: onnx.ModelProto) -> Session:

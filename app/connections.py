@@ -1,0 +1,118 @@
+"""What a connection may cost before it has become a request: time, bytes, headers, and how many there are.
+
+uvicorn has no such limits: a connection that is silent, or sends its head a byte a minute, stays open for ever, and its parser
+takes 300 KB of headers. ``timeout_keep_alive`` begins after an answer only, and no ASGI application sees a request before its
+head is complete. So the limits sit in the protocol. (https://github.com/encode/uvicorn/issues/157)
+"""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+MAX_HEAD_BYTES = 32 * 1024
+MAX_HEADERS = 100
+
+_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
+
+@dataclass(frozen=True)
+class ConnectionLimits:
+    """What the server grants to whoever connects."""
+
+    max_connections: int
+    """One more is closed at once."""
+    head_timeout_seconds: float
+    """From connecting, or from the first byte on a connection that is kept, to the last byte of the head."""
+
+
+class HeadTooLarge(Exception):
+    """Raised through the parser, which stops there."""
+
+
+class LimitedProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP, with limits. What breaks one is closed, after a 431 where the head is too large."""
+
+    limits: ConnectionLimits
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._head_bytes = self._num_headers = 0
+        self._unparsed_bytes = 0
+        """Since the parser last had something to tell: the part of a line that has no end yet."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
+        super().connection_made(transport)
+        if len(self.connections) > self.limits.max_connections:
+            transport.abort()
+        else:
+            self._start_head_timer()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_head_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        self._unparsed_bytes += len(data)
+        super().data_received(data)
+        if self.transport.is_closing():
+            return
+        if self._unparsed_bytes > MAX_HEAD_BYTES:
+            self._refuse_head()
+        elif self.cycle is None or self.cycle.response_complete:
+            self._start_head_timer()
+
+    def send_400_response(self, msg: str) -> None:
+        """Called by uvicorn where the parser stopped."""
+        if self._head_bytes > MAX_HEAD_BYTES or self._num_headers > MAX_HEADERS:
+            self._refuse_head()
+        else:
+            super().send_400_response(msg)
+
+    def on_message_begin(self) -> None:
+        self._head_bytes = self._num_headers = 0
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._num_headers += 1
+        self._count(len(name) + len(value))
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._stop_head_timer()
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._unparsed_bytes = 0
+        super().on_body(body)
+
+    def _count(self, num_bytes: int) -> None:
+        """Heads and, as they come here too, the trailers of a chunked body."""
+        self._unparsed_bytes = 0
+        self._head_bytes += num_bytes
+        if self._head_bytes > MAX_HEAD_BYTES or self._num_headers > MAX_HEADERS:
+            raise HeadTooLarge
+
+    def _refuse_head(self) -> None:
+        self.transport.write(_TOO_LARGE)
+        self.transport.close()
+
+    def _start_head_timer(self) -> None:
+        if self._head_timer is None:
+            self._head_timer = self.loop.call_later(self.limits.head_timeout_seconds, self.transport.abort)
+
+    def _stop_head_timer(self) -> None:
+        if self._head_timer:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+
+def limited_protocol(limits: ConnectionLimits) -> type[LimitedProtocol]:
+    """The class for ``uvicorn.Config(http=...)``, which makes one object for each connection and hands it no settings."""
+    return type("ConfiguredProtocol", (LimitedProtocol,), {"limits": limits})
