@@ -101,6 +101,7 @@ def _decode_policy(settings: Settings) -> DecodePolicy:
         timeout_seconds=settings.decode_timeout_seconds,
         limits=settings.decode_limits,
         sandbox=SandboxPolicy(settings.decode_sandbox, settings.decode_cpu_seconds, settings.decode_memory_bytes),
+        accelerator=settings.decode_accelerator,
         recycle_clips=settings.decode_recycle_clips,
     )
 

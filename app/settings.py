@@ -1,12 +1,13 @@
 """Every setting of the server. The one module that reads the environment; ``docs/operations/settings.md`` is made from it."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.inference.sandbox.policy import SandboxPolicy
+from clips.acceleration import AcceleratorChoice
 from clips.errors import UsageError
 from clips.limits import DecodeLimits
 
@@ -116,6 +117,12 @@ class Settings(BaseSettings):
         description="How decode processes are held back: by all that the kernel has (`auto`), by rlimits, no_new_privs, "
         "Landlock and seccomp or the server does not start (`required`), or by nothing (`off`: for debugging alone).",
     )
+    decode_accelerator: AcceleratorChoice = Field(
+        "none",
+        description="Decode on the video engine of an NVIDIA GPU: `cuda` (or refuse to start), or `auto` (where it works; "
+        "`/readyz` says why not). It opens device files, so it needs `CLIPSERVE_DECODE_SANDBOX=off` and uploads that "
+        "are trusted.",
+    )
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         (),
         description="Comma separated keys. Where set, `X-API-Key` or `Authorization: Bearer` must carry one of them on every "
@@ -129,6 +136,15 @@ class Settings(BaseSettings):
         25.0, ge=0, description="Time that admitted requests have to finish after SIGTERM, s, before they are cut off."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Lowest level that is logged.")
+
+    @model_validator(mode="after")
+    def _accelerator_needs_devices(self) -> Self:
+        if self.decode_accelerator != "none" and self.decode_sandbox != "off":
+            raise ValueError(
+                "CLIPSERVE_DECODE_ACCELERATOR opens device files, which the sandbox forbids; where all uploads are trusted, "
+                "set CLIPSERVE_DECODE_SANDBOX=off too"
+            )
+        return self
 
     @property
     def decode_limits(self) -> DecodeLimits:
@@ -155,8 +171,14 @@ def read_settings(flags: Mapping[str, Any] | None = None) -> Settings:
     try:
         return Settings(**(flags or {}))
     except ValidationError as problem:
-        complaints = (f"{variable_name(str(error['loc'][0]))}: {error['msg']}" for error in problem.errors())
+        complaints = (
+            ": ".join([*map(_name, error["loc"][:1]), error["msg"].removeprefix("Value error, ")]) for error in problem.errors()
+        )
         raise UsageError("; ".join(complaints)) from None
+
+
+def _name(field: str | int) -> str:
+    return variable_name(str(field))
 
 
 def variable_name(field: str) -> str:

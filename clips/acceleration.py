@@ -15,6 +15,8 @@ from av.video.codeccontext import VideoCodecContext
 from clips.errors import CommandError
 
 Accelerator = Literal["none", "cuda"]
+AcceleratorChoice = Literal["none", "auto", "cuda"]
+"""``auto``: ``cuda`` where it works, else ``none``, with the reason."""
 
 # the process's one CUDA context, shared by all decoders, instead of a new one for each video
 _OPTIONS: dict[str, object] = {"primary_ctx": "1"}

@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from app.api.dependencies import ServiceDependency
 from app.api.schemas import HealthBody, ProblemBody, ProtectionsBody, ReadinessBody
+from app.inference.sandbox.policy import Protections
 
 router = APIRouter(tags=["health"])
 
@@ -20,4 +21,10 @@ async def healthz() -> HealthBody:
 async def readyz(service: ServiceDependency) -> ReadinessBody:
     """200 once every model is loaded, warm and has passed its golden clip; else, and while draining, 503 with the reason."""
     service.classifier.readiness.check()
-    return ReadinessBody(status="ready", decode_protections=ProtectionsBody(**asdict(service.classifier.decode_protections)))
+    decoder = service.classifier.decoder
+    return ReadinessBody(
+        status="ready",
+        decode_protections=ProtectionsBody(**asdict(decoder.protections or Protections())),
+        decode_accelerator=decoder.accelerator,
+        decode_accelerator_problem=decoder.accelerator_problem,
+    )

@@ -110,6 +110,8 @@ class ReadinessBody(BaseModel):
 
     status: Literal["ready"]
     decode_protections: ProtectionsBody
+    decode_accelerator: Literal["none", "cuda"]
+    decode_accelerator_problem: str | None = Field(description="Why the accelerator that was asked for is not used")
 
 
 class ProblemBody(BaseModel):

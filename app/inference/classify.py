@@ -8,7 +8,6 @@ from app.errors import DeadlineExceeded, RefusedVideo
 from app.inference.admission import Admission
 from app.inference.decoder import Decoder
 from app.inference.readiness import Readiness
-from app.inference.sandbox.policy import Protections
 from app.inference.served import ServedModel, ServedModels
 from app.inference.video_file import VideoFile
 from app.observability import metrics
@@ -41,12 +40,7 @@ class Classifier:
     def __init__(self, models: ServedModels, decoder: Decoder, admission: Admission, readiness: Readiness) -> None:
         self.models, self.readiness = models, readiness
         self.admission = admission
-        self._decoder = decoder
-
-    @property
-    def decode_protections(self) -> Protections:
-        """What holds the decode processes back; nothing as long as there are none."""
-        return self._decoder.protections or Protections()
+        self.decoder = decoder
 
     def check_open(self, name: str | None, version: int | None) -> ServedModel:
         """The model that would answer, found before a byte of the video is read.
@@ -75,7 +69,7 @@ class Classifier:
         started = monotonic()
         try:
             async with asyncio.timeout(deadline - started):
-                clip = await self._decoder.decode(video, model.manifest.clip_spec)
+                clip = await self.decoder.decode(video, model.manifest.clip_spec)
         except ClipError as refusal:
             raise RefusedVideo(refusal) from refusal
         except TimeoutError:

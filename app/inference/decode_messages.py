@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from app.inference.sandbox.policy import Protections
 from clips import ClipError, ClipSpec, DecodeLimits, VideoFacts
+from clips.acceleration import Accelerator
 
 MAX_LINE_BYTES = 2**16
 """A longer message is none. 512 frame times take 11 KB."""
@@ -39,6 +40,9 @@ class Ready(_Message):
 
     kind: Literal["ready"] = "ready"
     protections: Protections
+    accelerator: Accelerator = "none"
+    accelerator_problem: str | None = None
+    """Why the accelerator that was asked for is not used."""
 
 
 class Decoded(_Message):

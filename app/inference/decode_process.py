@@ -1,7 +1,7 @@
 """The decode process: videos in, clips out, until the server closes its end of the pipe.
 
-Run as a program of its own: ``python -m app.inference.decode_process DESCRIPTOR MODE CPU_SECONDS MEMORY_BYTES``. It imports no
-more than ``clips`` and the sandbox, and locks itself in before the first video.
+Run as a program of its own: ``python -m app.inference.decode_process DESCRIPTOR MODE CPU_SECONDS MEMORY_BYTES ACCELERATOR``.
+It imports no more than ``clips`` and the sandbox, and locks itself in before the first video.
 """
 
 import importlib
@@ -24,6 +24,7 @@ from app.inference.sandbox import rlimits
 from app.inference.sandbox.lock_in import lock_in
 from app.inference.sandbox.policy import Protections, SandboxPolicy
 from clips import ClipError, ClipSpec, load_clip
+from clips.acceleration import Accelerator, AcceleratorChoice, AcceleratorUnavailable
 from clips.container import VideoBytes
 
 _DESCRIPTORS = 2
@@ -33,27 +34,28 @@ _NOT_FOR_DECODING = {"av.__main__", "av.datasets"}
 
 def main() -> None:
     """What the server starts; its arguments are those of ``DecodeWorker``."""
-    descriptor, mode, cpu_seconds, memory_bytes = sys.argv[1:]
+    descriptor, mode, cpu_seconds, memory_bytes, accelerator = sys.argv[1:]
     with socket.socket(fileno=int(descriptor)) as pipe:
         os.dup2(sys.stdin.fileno(), sys.stderr.fileno())  # nobody but the server writes to its log; faults go there as replies
         policy = SandboxPolicy(mode, int(cpu_seconds), int(memory_bytes))  # type: ignore[arg-type]
         with suppress(BrokenPipeError):  # the server is gone
-            serve(pipe, policy)
+            serve(pipe, policy, accelerator)  # type: ignore[arg-type]
 
 
-def serve(pipe: socket.socket, policy: SandboxPolicy) -> None:
+def serve(pipe: socket.socket, policy: SandboxPolicy, choice: AcceleratorChoice) -> None:
     """Lock in, say so, and answer tasks for as long as there are any."""
     try:
         protections = prepare(policy)
+        accelerator, problem = _proven(choice)
     except Exception:  # noqa: BLE001 whatever it is, the server's log must hold it
         _send(pipe, Fault.of(traceback.format_exc()))
         return
-    _send(pipe, Ready(protections=protections))
+    _send(pipe, Ready(protections=protections, accelerator=accelerator, accelerator_problem=problem))
     while received := _receive(pipe):
         task, video, frames = received
         if protections.rlimits:
             rlimits.grant_cpu(policy.cpu_seconds)
-        _send(pipe, _answer(task, video, frames))
+        _send(pipe, _answer(task, accelerator, video, frames))
 
 
 def prepare(policy: SandboxPolicy) -> Protections:
@@ -66,6 +68,17 @@ def prepare(policy: SandboxPolicy) -> Protections:
     protections = lock_in(policy.memory_bytes)
     _warm_up(video)
     return protections
+
+
+def _proven(choice: AcceleratorChoice) -> tuple[Accelerator, str | None]:
+    """The accelerator to use, tried on a video; and why it is not the one that was asked for."""
+    if choice == "none":
+        return "none", None
+    try:
+        clip = load_clip(_smallest_video(), ClipSpec(num_frames=2, height=16, width=16), accelerator="cuda")
+    except (AcceleratorUnavailable, ClipError) as problem:
+        return "none", str(problem)
+    return (clip.video.decoded_on, None) if clip.video.decoded_on == "cuda" else ("none", "the GPU left a video to the CPU")
 
 
 def _import_av() -> None:
@@ -82,15 +95,15 @@ def _warm_up(video: bytes) -> None:
 
 
 def _smallest_video() -> bytes:
-    """Two black frames of 16 x 16 px."""
+    """Two black frames, large enough for the decoder of a GPU."""
     file = io.BytesIO()
     with av.open(file, "w", format="mp4") as container:
         stream = container.add_stream("mpeg4", rate=25)
-        stream.width = stream.height = 16
+        stream.width = stream.height = 128
         stream.pix_fmt = "yuv420p"
         stream.codec_context.thread_count = 1
         for _ in range(2):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((16, 16, 3), np.uint8), format="rgb24")))
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((128, 128, 3), np.uint8), format="rgb24")))
         container.mux(stream.encode(None))
     return file.getvalue()
 
@@ -108,10 +121,10 @@ def _receive(pipe: socket.socket) -> tuple[Task, int, int] | None:
     return Task.model_validate_json(line), video, frames
 
 
-def _answer(task: Task, video: int, frames: int) -> Reply:
+def _answer(task: Task, accelerator: Accelerator, video: int, frames: int) -> Reply:
     """Decode, whatever comes of it; both descriptors are closed."""
     try:
-        return _decode(task, video, frames)
+        return _decode(task, accelerator, video, frames)
     except ClipError as refusal:
         return Refused.of(refusal)
     except MemoryError:
@@ -123,13 +136,13 @@ def _answer(task: Task, video: int, frames: int) -> Reply:
         os.close(frames)
 
 
-def _decode(task: Task, video: int, frames: int) -> Decoded:
+def _decode(task: Task, accelerator: Accelerator, video: int, frames: int) -> Decoded:
     out = writable_frames(frames, task.spec.shape)
     if not task.video_bytes:  # nothing cannot be mapped
-        clip = load_clip(b"", task.spec, task.limits, out=out)
+        clip = load_clip(b"", task.spec, task.limits, out=out, accelerator=accelerator)
     else:
         with _mapped(video, task.video_bytes) as source:
-            clip = load_clip(cast(VideoBytes, source), task.spec, task.limits, out=out)
+            clip = load_clip(cast(VideoBytes, source), task.spec, task.limits, out=out, accelerator=accelerator)
     return Decoded(frame_times_seconds=clip.frame_times_seconds, video=clip.video)
 
 

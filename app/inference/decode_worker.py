@@ -17,10 +17,11 @@ from app.inference.decode_endings import EndReason, WorkerEnded
 from app.inference.decode_messages import MAX_LINE_BYTES, Decoded, Fault, OutOfMemory, Ready, Refused, Reply, Task, read_reply
 from app.inference.frame_memory import FrameMemory
 from app.inference.interpreter import start_interpreter
-from app.inference.sandbox.policy import Protections, SandboxPolicy
+from app.inference.sandbox.policy import SandboxPolicy
 from app.inference.video_file import VideoFile
 from app.observability import logs
 from clips import Clip, ClipSpec, DecodeLimits
+from clips.acceleration import AcceleratorChoice
 
 START_TIMEOUT_SECONDS = 60.0
 
@@ -30,7 +31,7 @@ PROGRAM = "app.inference.decode_process"
 class DecodeWorker:
     """A live decode process; does one video at a time. Belongs to the event loop that it was made in."""
 
-    def __init__(self, sandbox: SandboxPolicy, ended: Callable[["DecodeWorker"], None]) -> None:
+    def __init__(self, sandbox: SandboxPolicy, accelerator: AcceleratorChoice, ended: Callable[["DecodeWorker"], None]) -> None:
         """Start the process. ``ended`` is called once, in the loop, as soon as it is known to be gone.
 
         Raises: OSError: no process can be started.
@@ -43,7 +44,7 @@ class DecodeWorker:
         self._pipe, there = socket.socketpair()
         try:
             with there:
-                self._process = start_interpreter(PROGRAM, there, *astuple(sandbox))
+                self._process = start_interpreter(PROGRAM, there, *astuple(sandbox), accelerator)
         except OSError:
             self._pipe.close()
             raise
@@ -70,8 +71,8 @@ class DecodeWorker:
         """As ``subprocess`` gives it (-11: SIGSEGV); None while the process is not gone for good."""
         return self._process.returncode
 
-    async def ready(self) -> Protections:
-        """Return once the process can decode, with what holds it back.
+    async def ready(self) -> Ready:
+        """Return once the process can decode, with what it says of itself.
 
         Raises: WorkerEnded: it died, or took too long.
         """
@@ -81,7 +82,7 @@ class DecodeWorker:
         finally:
             timer.cancel()
         if isinstance(reply, Ready):
-            return reply.protections
+            return reply
         raise self._broken(reply)
 
     def begin(self, video: VideoFile, spec: ClipSpec, limits: DecodeLimits) -> None:

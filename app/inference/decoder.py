@@ -8,12 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 
 from app.inference.decode_endings import ALLOWS_MORE, WorkerEnded, failure
+from app.inference.decode_messages import Ready
 from app.inference.decode_worker import DecodeWorker
 from app.inference.idle_workers import IdleWorkers
 from app.inference.sandbox.policy import Protections, SandboxPolicy
 from app.inference.video_file import VideoFile
 from app.observability import logs, metrics
 from clips import Clip, ClipSpec, DecodeLimits
+from clips.acceleration import Accelerator, AcceleratorChoice
 from clips.errors import CommandError
 
 ABANDONED_SECONDS = 1.0
@@ -30,6 +32,7 @@ class DecodePolicy:
     timeout_seconds: float
     limits: DecodeLimits
     sandbox: SandboxPolicy = field(default_factory=SandboxPolicy)
+    accelerator: AcceleratorChoice = "none"
     recycle_clips: int = 1000
     """Videos after which a process makes way for a fresh one."""
 
@@ -44,6 +47,9 @@ class Decoder:
     def __init__(self, policy: DecodePolicy) -> None:
         self.protections: Protections | None = None
         """What holds the processes back; known once the first one is ready."""
+        self.accelerator: Accelerator = "none"
+        self.accelerator_problem: str | None = None
+        """Why the one that was asked for is not used."""
         self._policy = policy
         self._idle = IdleWorkers()
         self._workers: set[DecodeWorker] = set()
@@ -138,15 +144,17 @@ class Decoder:
 
     async def _start_worker(self) -> None:
         try:
-            worker = DecodeWorker(self._policy.sandbox, self._ended)
+            worker = DecodeWorker(self._policy.sandbox, self._policy.accelerator, self._ended)
             self._workers.add(worker)
-            self._check(worker, await worker.ready())
+            ready = await worker.ready()
+            self._check_protections(worker, ready.protections)
+            self._check_accelerator(worker, ready)
         except (OSError, WorkerEnded) as problem:
             raise WorkerDidNotStart(f"a decode process did not start ({problem}); the log says more") from problem
         self._members.add(worker)
         self._idle.put_nowait(worker)
 
-    def _check(self, worker: DecodeWorker, protections: Protections) -> None:
+    def _check_protections(self, worker: DecodeWorker, protections: Protections) -> None:
         """Say once what holds the processes back. Raises: WorkerDidNotStart: it is less than required."""
         missing, mode = protections.missing(), self._policy.sandbox.mode
         if missing and mode == "required":
@@ -159,6 +167,15 @@ class Decoder:
             say = logs.warning if missing else logs.info
             say("decode_protections", mode=mode, **asdict(protections), missing=missing)
         self.protections = protections
+
+    def _check_accelerator(self, worker: DecodeWorker, ready: Ready) -> None:
+        """Say why the GPU does not decode. Raises: WorkerDidNotStart: it was asked for by name."""
+        if ready.accelerator_problem and self._policy.accelerator == "cuda":
+            worker.kill("start")
+            raise WorkerDidNotStart(f"CLIPSERVE_DECODE_ACCELERATOR=cuda: {ready.accelerator_problem}")
+        if (ready.accelerator, ready.accelerator_problem) != (self.accelerator, self.accelerator_problem):
+            logs.info("decode_accelerator", accelerator=ready.accelerator, problem=ready.accelerator_problem)
+        self.accelerator, self.accelerator_problem = ready.accelerator, ready.accelerator_problem
 
     def _ended(self, worker: DecodeWorker) -> None:
         """A process is gone, for whatever reason: bury it, count it, replace it."""

@@ -158,7 +158,7 @@ def outcome(attempt: Callable[[], object]) -> str:
     return "allowed"
 
 
-def obey(source: Any, spec: Any, limits: Any = None, *, out: Any = None) -> Clip:
+def obey(source: Any, spec: Any, limits: Any = None, *, out: Any = None, accelerator: Any = "none") -> Clip:
     """In the place of ``load_clip``."""
     order = bytes(source[:200])
     if not order.startswith(b"DO "):
