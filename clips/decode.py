@@ -89,7 +89,7 @@ def load_clip(
                 height=pictures.shown.height,
                 duration_seconds=video.seconds(video.window.end - video.window.start),
                 frame_count=len(video.packets),
-                partial=bool(video.missing or pictures.damage.damaged),
+                partial=bool(video.missing or pictures.damage.seen),
                 decoded_on=decoded_on(video.stream.codec_context),
                 missing_fraction=_missing_fraction(video, pictures.damage),
             ),
@@ -97,4 +97,5 @@ def load_clip(
 
 
 def _missing_fraction(video: PlannedVideo, damage: Damage) -> float:
-    return round((video.missing + damage.damaged) / (video.missing + len(video.packets)), 4)
+    missing = video.missing + damage.seen
+    return round(min(1.0, missing / (video.missing + len(video.packets))), 4)

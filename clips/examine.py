@@ -53,12 +53,14 @@ def _plan_and_cost(video: bytes, spec: ClipSpec, limits: DecodeLimits) -> Iterat
         pictures.fill()
         decoded = perf_counter()
         damage = pictures.damage
-        if damage.damaged:
-            yield _line("damage", f"{damage.damaged} of {damage.read} packets; decoded from the front, nothing left out")
+        if damage.seen:
+            yield _line(
+                "damage", f"{damage.damaged} of {damage.read} packets, {damage.mended} frames mended; decoded from the front"
+            )
         yield _line(
             "cost", f"{1000 * (planned - started):.1f} ms to read and plan, {1000 * (decoded - planned):.1f} ms to decode"
         )
-        yield _line("result", "a clip, marked partial" if opened.missing or damage.damaged else "a clip")
+        yield _line("result", "a clip, marked partial" if opened.missing or damage.seen else "a clip")
 
 
 def _times(opened: PlannedVideo, limits: DecodeLimits) -> Iterator[str]:

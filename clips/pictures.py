@@ -29,7 +29,15 @@ class Damage:
 
     read: int = 0
     damaged: int = 0
+    """Packets that gave an error."""
+    mended: int = 0
+    """Frames that came out, with parts made up from others (H.264 and MPEG-4 say so)."""
     decoded: int = 0
+
+    @property
+    def seen(self) -> int:
+        """Frames that are not, or not wholly, what was recorded."""
+        return self.damaged + self.mended
 
     def check(self, limits: DecodeLimits) -> None:
         """Raises: DecodeFailed: too many packets were damaged. TooFewFrames: too few frames came out."""
@@ -79,7 +87,7 @@ class Pictures:
             for frame in _decode(self._context, (self._video.packets[number] for number in stretch), self.damage):
                 for position in absent.pop(_number_of(frame), ()):
                     self._put(position, frame)
-        return not absent and not self.damage.damaged
+        return not (absent or self.damage.seen)
 
     def _fill_from_front(self, targets: Sequence[Fraction]) -> None:
         """Decode everything up to the last target; each picture is the last frame that is not after its target."""
@@ -133,4 +141,5 @@ def _counted(frames: Iterable[VideoFrame], damage: Damage) -> Iterator[VideoFram
     for frame in frames:
         if frame.width and frame.height:
             damage.decoded += 1
+            damage.mended += frame.is_corrupt
             yield frame

@@ -79,6 +79,7 @@ def _opened(source: VideoSource) -> Iterator[VideoBytes]:
         with Path(source).open("rb") as file:
             yield file
     else:
+        source.seek(0)
         yield source
 
 

@@ -36,6 +36,10 @@ class Encoding:
     frames_per_second: int = 25
     pixel_aspect: Fraction | None = None
     keyframe_interval: int = 12
+    b_frames: int | None = None
+    """At most so many in a row; None leaves it to the encoder."""
+    options: tuple[tuple[str, str], ...] = ()
+    """FFmpeg's options of the container and of the codec: ``(("movflags", "faststart"),)``."""
 
 
 H264_MP4 = Encoding()
@@ -52,12 +56,16 @@ def encode(pictures: Iterable[Picture], encoding: Encoding = H264_MP4, times: Se
     """
     pictures = list(pictures)
     file = io.BytesIO()
-    with av.open(file, "w", format=encoding.container) as container:
-        stream = container.add_stream(encoding.codec, rate=encoding.frames_per_second)
+    # without random identifiers: the same pictures make the same file
+    options = {"fflags": "+bitexact", **dict(encoding.options)}
+    with av.open(file, "w", format=encoding.container, container_options=options) as container:
+        stream = container.add_stream(encoding.codec, rate=encoding.frames_per_second, options=options)
         stream.height, stream.width = pictures[0].shape[:2]
         stream.pix_fmt = encoding.pixel_format
         stream.codec_context.gop_size = encoding.keyframe_interval
         stream.codec_context.thread_count = 1
+        if encoding.b_frames is not None:
+            stream.codec_context.max_b_frames = encoding.b_frames
         stream.codec_context.time_base = Fraction(1, encoding.frames_per_second)
         if encoding.pixel_aspect:
             stream.codec_context.sample_aspect_ratio = encoding.pixel_aspect
@@ -74,8 +82,17 @@ def numbered_picture(number: int, width: int = 64, height: int = 48) -> Picture:
     return np.full((height, width, 3), 16 + 4 * (number % MAX_NUMBER), np.uint8)
 
 
+_GRAIN = np.random.default_rng(0).integers(-16, 17, (288, 608, 1)).astype(np.int16)
+
+
+def grainy_picture(number: int, width: int = 64, height: int = 48) -> Picture:
+    """As bright as its number, with grain that moves sideways: a frame decoded without those it needs looks different."""
+    start = number % 256
+    return (numbered_picture(number, width, height) + _GRAIN[:height, start : start + width]).clip(0, 255).astype(np.uint8)
+
+
 def frame_number(picture: Picture) -> int:
-    """The number that ``numbered_picture`` drew, read from the middle of the picture."""
+    """The number that ``numbered_picture`` or ``grainy_picture`` drew, read from the middle of the picture."""
     height, width = picture.shape[:2]
     middle = picture[height // 4 : 3 * height // 4 or 1, width // 4 : 3 * width // 4 or 1]
     return round((float(middle.mean()) - 16) / 4)
@@ -90,6 +107,11 @@ def numbered_video(
 ) -> bytes:
     """Grey frames numbered from 0."""
     return encode((numbered_picture(i, width, height) for i in range(num_frames)), encoding, times)
+
+
+def grainy_video(num_frames: int = 48, encoding: Encoding = H264_MP4, width: int = 64, height: int = 48) -> bytes:
+    """Grainy frames numbered from 0."""
+    return encode((grainy_picture(i, width, height) for i in range(num_frames)), encoding)
 
 
 def solid_video(
@@ -116,6 +138,31 @@ def variable_rate_video(num_frames: int = 12) -> bytes:
     half = num_frames // 2
     times = [i if i < half else half + 10 * (i - half) for i in range(num_frames)]
     return numbered_video(num_frames, encoding=replace(H264_MP4, container="matroska"), times=times)
+
+
+def growing_video(num_frames: int = 40) -> bytes:
+    """An MPEG transport stream of grainy frames, 64 x 48 px in the first half and 128 x 96 px in the second."""
+    file = io.BytesIO()
+    half = num_frames // 2
+    with av.open(file, "w", format="mpegts") as container:
+        stream = container.add_stream("libx264", rate=25)
+        larger = av.CodecContext.create("libx264", "w")
+        encoders = (stream.codec_context, larger)
+        for encoder, width in zip(encoders, (64, 128), strict=True):
+            encoder.width, encoder.height, encoder.pix_fmt, encoder.framerate = width, width * 3 // 4, "yuv420p", Fraction(25)
+            encoder.time_base, encoder.thread_count = Fraction(1, 25), 1
+        for encoder, numbers in zip(encoders, (range(half), range(half, num_frames)), strict=True):
+            for number in (*numbers, None):
+                for packet in encoder.encode(number if number is None else _grainy_frame(number, encoder.width)):
+                    packet.stream = stream
+                    container.mux(packet)
+    return file.getvalue()
+
+
+def _grainy_frame(number: int, width: int) -> av.VideoFrame:
+    frame = av.VideoFrame.from_ndarray(grainy_picture(number, width, width * 3 // 4), format="rgb24")
+    frame.pts, frame.time_base = number, Fraction(1, 25)
+    return frame
 
 
 def anamorphic_video(pixel_aspect: Fraction = Fraction(2)) -> bytes:
@@ -153,6 +200,35 @@ def rotated(mp4: bytes, quarter_turns: int) -> bytes:
     at = mp4.index(b"tkhd") + 4 + 40
     words = b"".join(word.to_bytes(4, "big", signed=True) for word in matrix)
     return mp4[:at] + words + mp4[at + 36 :]
+
+
+def remuxed(video: bytes, container: str, rewrite: Callable[[list[bytes]], list[bytes]]) -> bytes:
+    """The coded frames of a video as ``rewrite`` changes them, in another container, at the times that they had.
+
+    A frame that becomes empty is left out.
+    """
+    file = io.BytesIO()
+    with av.open(io.BytesIO(video)) as source, av.open(file, "w", format=container) as target:
+        stream = source.streams.video[0]
+        copy = target.add_stream_from_template(stream, opaque=True)
+        packets = [packet for packet in source.demux(stream) if packet.size]
+        for data, old in zip(rewrite([bytes(packet) for packet in packets]), packets, strict=True):
+            if data:
+                new = av.Packet(data)
+                new.pts, new.dts, new.duration, new.time_base = old.pts, old.dts, old.duration, old.time_base
+                new.is_keyframe, new.stream = old.is_keyframe, copy
+                target.mux(new)
+    return file.getvalue()
+
+
+def with_index_in_front(mp4: bytes) -> bytes:
+    """The same MP4 with its index before its frames, so that a player can start before all of it has arrived."""
+    start, end = mp4.index(b"mdat") - 4, mp4.index(b"moov") - 4
+    index = bytearray(mp4[end:])
+    at = index.index(b"stco") + 8
+    entries = np.frombuffer(index, ">u4", int.from_bytes(index[at : at + 4], "big"), at + 4)
+    moved = (entries + len(index)).astype(">u4").tobytes()
+    return mp4[:start] + index[: at + 4] + moved + index[at + 4 + len(moved) :] + mp4[start:end]
 
 
 def truncated(video: bytes, keep: float = 0.5) -> bytes:

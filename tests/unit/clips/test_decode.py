@@ -13,16 +13,13 @@ from PIL import Image
 from clips import (
     ClipSpec,
     DecodeFailed,
-    DecodeLimits,
     DimensionsOutOfRange,
-    DurationOutOfRange,
     NotAVideo,
     NoVideoStream,
     TooFewFrames,
     UnsupportedContainer,
     load_clip,
 )
-from clips.container import open_container, read_packets, video_stream
 from tests.videos import (
     GOOD_VIDEOS,
     H264_MP4,
@@ -153,36 +150,12 @@ def test_a_truncated_video_is_used_as_far_as_it_goes_or_refused() -> None:
         load_clip(truncated(numbered_video()), SPEC)  # an MP4 whose index was at the end
 
 
-@pytest.mark.parametrize(
-    ("limits", "error"),
-    [
-        (DecodeLimits(max_pixels=64 * 48 - 1), DimensionsOutOfRange),
-        (DecodeLimits(max_duration_seconds=1.0), DurationOutOfRange),
-        (DecodeLimits(max_packets=47), DurationOutOfRange),
-        (DecodeLimits(min_frames=49), TooFewFrames),
-        (DecodeLimits(max_aspect_ratio=1.2), DimensionsOutOfRange),
-    ],
-    ids=lambda value: str(value)[:40],
-)
-def test_each_limit_has_its_effect(limits: DecodeLimits, error: type[Exception]) -> None:
-    video = numbered_video(48)
-    assert load_clip(video, SPEC).video.frame_count == 48
-    with pytest.raises(error):
-        load_clip(video, SPEC, limits)
-
-
 @pytest.mark.parametrize("suffix", ["png", "gif", "jpg", "webp"])
 def test_a_picture_file_is_not_a_video(suffix: str) -> None:
     file = io.BytesIO()
     Image.fromarray(solid_picture(RED)).save(file, suffix.replace("jpg", "jpeg"))
     with pytest.raises((UnsupportedContainer, NotAVideo)):
         load_clip(file.getvalue(), SPEC)
-
-
-def test_an_index_that_yields_more_bytes_than_allowed_is_refused() -> None:
-    limits = DecodeLimits()
-    with open_container(io.BytesIO(numbered_video()), limits) as container, pytest.raises(DecodeFailed, match="again and again"):
-        read_packets(container, video_stream(container, limits), limits, max_bytes=100)
 
 
 PLAYLIST = b"#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\n%s\n#EXT-X-ENDLIST\n"
