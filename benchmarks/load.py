@@ -32,7 +32,7 @@ class Client:
         """Send one video. ``intended`` is the planned send time on ``time.perf_counter``'s clock; None: now."""
         start = time.perf_counter() if intended is None else intended
         try:
-            reader, writer = self._idle.pop() if self._idle else await asyncio.open_connection(self._host, self._port)
+            reader, writer = self._kept() or await asyncio.open_connection(self._host, self._port)
             head = (
                 f"POST {self._path} HTTP/1.1\r\nHost: bench\r\nContent-Type: video/mp4\r\nContent-Length: {len(body)}\r\n\r\n"
             )
@@ -43,6 +43,15 @@ class Client:
             return Reply(0, time.perf_counter() - start)
         self._idle.append((reader, writer))
         return Reply(status, time.perf_counter() - start)
+
+    def _kept(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
+        """A connection that the server has not closed meanwhile."""
+        while self._idle:
+            reader, writer = self._idle.pop()
+            if not reader.at_eof():
+                return reader, writer
+            writer.close()
+        return None
 
 
 async def _read_answer(reader: asyncio.StreamReader) -> int:

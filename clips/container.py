@@ -115,7 +115,7 @@ def read_packets(container: InputContainer, stream: VideoStream, limits: DecodeL
     packets: list[VideoPacket] = []
     size_bytes = 0
     try:
-        for packet in container.demux(stream):
+        for packet in _demux(container, stream):
             if packet.size:
                 packets.append(packet)
                 size_bytes += packet.size
@@ -129,6 +129,16 @@ def read_packets(container: InputContainer, stream: VideoStream, limits: DecodeL
     if packets and packets[-1].is_corrupt:
         packets.pop()  # the file ends in the middle of it
     return _one_picture_each(packets, stream)
+
+
+def _demux(container: InputContainer, stream: VideoStream) -> Iterator[VideoPacket]:
+    """The packets of ``stream``. A transport stream may gain others halfway, which PyAV has no place for and raises at."""
+    while True:
+        try:
+            yield from container.demux(stream)
+        except IndexError:  # the packet of such a stream was read; the next ones are as good as ever
+            continue
+        return
 
 
 def _one_picture_each(packets: list[VideoPacket], stream: VideoStream) -> list[VideoPacket]:

@@ -71,7 +71,7 @@ def load_clip(
     ``accelerator="cuda"`` decodes on the GPU what it can decode; ``VideoFacts.decoded_on`` says what happened.
 
     Raises: ClipError: the video cannot become a clip (``clips.errors`` draws the tree). OSError: the path cannot be read.
-    AcceleratorUnavailable.
+    AcceleratorUnavailable. MemoryError: the decoder may not have as much as the video takes.
     """
     limits = limits or DecodeLimits()
     frames = np.empty(spec.shape, np.uint8) if out is None else out

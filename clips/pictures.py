@@ -128,6 +128,8 @@ def _decode(context: VideoCodecContext, packets: Iterable[VideoPacket], damage: 
         damage.read += 1
         try:
             frames = context.decode(packet)
+        except MemoryError:  # of which BROKEN_FILE is not to know: the video is not to blame
+            raise
         except BROKEN_FILE:
             damage.damaged += 1
         else:

@@ -89,6 +89,8 @@ def _decode_into(file: Path, count: int, row: int, clip: LabelledClip, spec: Cli
         return SkippedClip(clip.name, clip.label, problem.code, str(problem))
     except OSError as problem:
         return SkippedClip(clip.name, clip.label, "unreadable", str(problem.strerror))
+    except MemoryError:
+        return SkippedClip(clip.name, clip.label, "decode_failed", "Decoding it takes more memory than there is.")
     np.memmap(file, dtype=np.uint8, mode="r+", shape=(count, *spec.shape))[row] = frames
     return None
 

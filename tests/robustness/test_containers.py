@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.live_server import LiveServer, patient
+from tests.robustness.fuzzing import MAX_WORKER_BYTES, STOPPED
+from tests.robustness.workers import PeakMemory
 
 LONGEST_SECONDS = 10.0
 AT_ONCE = 2
@@ -33,7 +35,7 @@ def found(folder: Path, name: str) -> Path:
 def test_every_file_is_answered_with_200_or_a_fitting_4xx_in_time(server: LiveServer, containers: Path) -> None:
     files = sorted(path for path in containers.rglob("*") if path.is_file() and path.name != "LICENSE")
     assert len(files) > 200
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    with ThreadPoolExecutor(AT_ONCE) as pool, PeakMemory(server.process.pid) as peak:
         answers = list(pool.map(lambda path: server.classify(path.read_bytes()), files))
     longest = patient(LONGEST_SECONDS)
     wrong = [
@@ -41,9 +43,10 @@ def test_every_file_is_answered_with_200_or_a_fitting_4xx_in_time(server: LiveSe
         for path, answer in zip(files, answers, strict=True)
         if answer.status_code not in {200, 400, 413, 415, 422}
         or answer.elapsed.total_seconds() > longest
-        or "stopped the decoder" in answer.text  # a crash, answered as 422
+        or STOPPED in answer.text  # a crash, answered as 422
     ]
     assert wrong == []
+    assert 0 < peak.bytes < MAX_WORKER_BYTES
     assert sum(answer.status_code == 200 for answer in answers) >= WITH_A_VIDEO
 
 

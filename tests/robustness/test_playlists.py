@@ -1,19 +1,19 @@
 """Files that refer to other files or addresses: nothing is opened and nobody is called, under whatever name they come."""
 
-import io
+import subprocess
+import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
-import av
 import pytest
 
+from app.inference.sandbox.kernel import machine
 from tests.colour_model import publish
-from tests.live_server import LiveServer, patient, running_server
+from tests.live_server import LiveServer, environment, patient, running_server
 from tests.robustness.canaries import CALLED_PORT, CallCanary, FileCanary, canaries
+from tests.robustness.careless import REFUSED
+from tests.robustness.hostile_files import every_way
 from tests.videos import MPEG2_TS, RED, solid_video
-
-NAMES = ("a.mp4", "a.m3u8", "../../x")
 
 HLS = "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:2.0,\n{target}\n#EXT-X-ENDLIST\n"
 OWN_PLAYLISTS = {
@@ -38,12 +38,17 @@ def armed(trap: Path) -> Iterator[tuple[FileCanary, CallCanary]]:
         yield traps
 
 
-@pytest.fixture(scope="module")
-def server_in_trap(tmp_path_factory: pytest.TempPathFactory, trap: Path) -> Iterator[LiveServer]:
-    """Its working directory holds the file canary, so that relative references would find it."""
+@pytest.fixture(scope="module", params=["auto", "off"], ids=lambda mode: f"sandbox-{mode}")
+def server_in_trap(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, trap: Path
+) -> Iterator[LiveServer]:
+    """Its working directory holds the file canary, so that relative references would find it.
+
+    Without the sandbox the allow-lists alone must do.
+    """
     folder = tmp_path_factory.mktemp("trapped")
     publish(folder / "models")
-    with running_server(folder / "models", folder / "log", cwd=trap) as live:
+    with running_server(folder / "models", folder / "log", cwd=trap, decode_sandbox=request.param) as live:
         yield live
 
 
@@ -54,8 +59,7 @@ def shared_playlists(folder: Path) -> dict[str, bytes]:
 
 
 def check_refused(live: LiveServer, playlist: bytes) -> None:
-    answers = [live.upload(playlist, name) for name in NAMES] + [live.classify(playlist)]
-    for answer in answers:
+    for answer in every_way(live.client, playlist):
         assert answer.status_code == 415, answer.text
         assert answer.json()["code"] in {"not_a_video", "unsupported_container"}
         assert answer.elapsed.total_seconds() < patient(5)
@@ -81,17 +85,34 @@ def test_the_playlists_of_others_reach_nothing(
     assert not armed[1].called.is_set()
 
 
-class NamedFile(io.BytesIO):
-    """What a careless server would open: the client's bytes under the client's name."""
+def open_carelessly(playlist: str, folder: Path, sandbox: str) -> int:
+    """Exit code of a decode process that has no allow-list and gives the demuxer the client's name."""
+    return subprocess.run(
+        [sys.executable, "-m", "tests.robustness.careless", sandbox],
+        input=playlist.encode(),
+        cwd=folder,
+        env=environment() | {"OPENBLAS_NUM_THREADS": "1"},  # as a decode process has it: one thread
+        check=False,
+        timeout=60,
+    ).returncode
 
-    name = "a.m3u8"
+
+def armed_playlist(kind: str, folder: Path, port: int) -> str:
+    return OWN_PLAYLISTS[kind].replace("{folder}", str(folder)).replace(f":{CALLED_PORT}", f":{port}")
 
 
-@pytest.mark.parametrize(("kind", "trap"), [("hls-path", 0), ("hls-http", 1)])
+@pytest.mark.parametrize(("kind", "trap"), [("hls-path", 0), ("ffconcat-relative", 0), ("hls-http", 1), ("hls-master", 1)])
 def test_the_traps_work_when_nothing_protects_the_decoder(tmp_path: Path, kind: str, trap: int) -> None:
-    """Otherwise the tests above would prove nothing."""
+    """Otherwise the tests above and below would prove nothing."""
     with canaries(tmp_path, solid_video(RED, encoding=MPEG2_TS), port=0) as (file, call):
-        playlist = OWN_PLAYLISTS[kind].replace("{folder}", str(tmp_path)).replace(f":{CALLED_PORT}/", f":{call.port}/")
-        with suppress(av.FFmpegError):
-            av.open(NamedFile(playlist.encode()), timeout=5).close()
+        open_carelessly(armed_playlist(kind, tmp_path, call.port), tmp_path, "off")
         assert (file.opened, call.called)[trap].wait(5)
+
+
+@pytest.mark.skipif(machine() is None, reason="seccomp is for Linux on x86_64 and aarch64")
+@pytest.mark.parametrize("kind", OWN_PLAYLISTS)
+def test_the_sandbox_alone_keeps_a_careless_decoder_from_reaching_anything(tmp_path: Path, kind: str) -> None:
+    with canaries(tmp_path, solid_video(RED, encoding=MPEG2_TS), port=0) as (file, call):
+        assert open_carelessly(armed_playlist(kind, tmp_path, call.port), tmp_path, "auto") == REFUSED
+        assert not file.opened.is_set()
+        assert not call.called.is_set()

@@ -6,18 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.colour_model import publish
-from tests.live_server import LiveServer, running_server
+from tests.live_server import running_server
+from tests.robustness.workers import decode_processes
 from tests.videos import GREEN, solid_video
 
 GREEN_VIDEO = solid_video(GREEN)
-
-
-def decode_processes(live: LiveServer) -> list[int]:
-    """Children that decode."""
-    children = [
-        int(pid) for path in Path(f"/proc/{live.process.pid}/task").glob("*/children") for pid in path.read_text().split()
-    ]
-    return [pid for pid in children if b"decode_process" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
 def test_killed_decoders_cost_at_most_their_own_videos(tmp_path: Path) -> None:
@@ -28,7 +21,7 @@ def test_killed_decoders_cost_at_most_their_own_videos(tmp_path: Path) -> None:
             futures = [pool.submit(live.classify, GREEN_VIDEO) for _ in range(40)]
             killed = 0
             for _ in range(rounds):
-                for pid in decode_processes(live):
+                for pid in decode_processes(live.process.pid):
                     os.kill(pid, signal.SIGKILL)
                     killed += 1
                 futures += [pool.submit(live.classify, GREEN_VIDEO) for _ in range(10)]
