@@ -28,6 +28,7 @@ def coded_frames(packets: Sequence[VideoPacket], stream: VideoStream, container:
     disposable = unreferenced(codec, extradata, data)
     if container in _WITHOUT_TIMES and codec in _MPEG:
         times = _times_of_display(disposable, times)
+    times = [None if packet.is_discard else time for time, packet in zip(times, packets, strict=True)]
     if codec == "vp8" and any(map(_vp8_is_shown, data)):
         times = [time if _vp8_is_shown(frame) else None for time, frame in zip(times, data, strict=True)]
     for number, packet in enumerate(packets):

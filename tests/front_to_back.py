@@ -15,6 +15,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from clips import ClipSpec, DecodeLimits
+from clips.container import TEXT_ERRORS
 from clips.picture import to_picture
 from clips.sampling import segment_centres, stream_window
 
@@ -44,7 +45,9 @@ def presentation_times(video: bytes | Path) -> tuple[list[int], int | None]:
         packets = [p for p in container.demux(_stream(container)) if p.size]
         if packets[-1].is_corrupt:
             packets.pop()
-        stored = [(p.dts if _stores_no_times(container) or p.pts is None else p.pts, p.duration) for p in packets]
+        stored = [
+            (p.dts if _stores_no_times(container) or p.pts is None else p.pts, p.duration) for p in packets if not p.is_discard
+        ]
     timed = [(time, duration) for time, duration in stored if time is not None]
     return sorted({time for time, _ in timed}), max(timed)[1]
 
@@ -85,4 +88,4 @@ def _stream(container: InputContainer) -> VideoStream:
 
 
 def _open(video: bytes | Path) -> InputContainer:
-    return av.open(io.BytesIO(video) if isinstance(video, bytes) else str(video), metadata_errors="replace")
+    return av.open(io.BytesIO(video) if isinstance(video, bytes) else str(video), **TEXT_ERRORS)

@@ -221,6 +221,20 @@ def remuxed(video: bytes, container: str, rewrite: Callable[[list[bytes]], list[
     return file.getvalue()
 
 
+def trimmed(video: bytes, frames: int, frames_per_second: int = 25) -> bytes:
+    """MP4 whose first ``frames`` are cut off by an edit list: they are stored, for others refer to them, and not shown."""
+    file = io.BytesIO()
+    with av.open(io.BytesIO(video)) as source, av.open(file, "w", format="mp4") as target:
+        stream = source.streams.video[0]
+        copy = target.add_stream_from_template(stream)
+        start = round(frames / frames_per_second / (stream.time_base or 1))
+        for packet in source.demux(stream):
+            if packet.size and packet.pts is not None and packet.dts is not None:
+                packet.pts, packet.dts, packet.stream = packet.pts - start, packet.dts - start, copy
+                target.mux(packet)
+    return file.getvalue()
+
+
 def with_index_in_front(mp4: bytes) -> bytes:
     """The same MP4 with its index before its frames, so that a player can start before all of it has arrived."""
     start, end = mp4.index(b"mdat") - 4, mp4.index(b"moov") - 4

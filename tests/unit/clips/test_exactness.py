@@ -23,6 +23,7 @@ from tests.videos import (
     numbered_video,
     remuxed,
     rotated,
+    trimmed,
     variable_rate_video,
 )
 
@@ -151,3 +152,11 @@ def test_a_wanted_frame_costs_what_its_group_makes_it_cost() -> None:
     assert cost(grainy("h264-plain"), "exact", 1) == 9  # frame 20 of groups of 12: from the keyframe at 12
     assert cost(grainy("h264-plain", keyframe_interval=LONG_GROUP), "exact", 1) == 21
     assert cost(grainy("mpeg4-avi"), "exact", 1) < 9  # B-pictures on the way are left out
+
+
+def test_frames_that_an_edit_list_cuts_off_are_decoded_and_not_shown() -> None:
+    video = trimmed(numbered_video(48), frames=5)
+    clip = load_clip(video, ClipSpec(num_frames=43, height=48, width=64))
+    assert [frame_number(picture) for picture in clip.frames] == list(range(5, 48))
+    assert clip.frame_times_seconds[0] == 0
+    assert not clip.video.partial
