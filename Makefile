@@ -5,7 +5,7 @@ SERVE_LOCK := $(if $(wildcard /proc/driver/nvidia/version),serve-cuda.txt,$(if $
 DEV := .venv/dev/bin
 SOURCES := clipserve.py clips training app tests benchmarks
 
-.PHONY: help serve test check train-env format bench lock clean
+.PHONY: help serve test fuzz check train-env peers-env format bench lock clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -20,6 +20,9 @@ test: .venv/dev/.ready  ## set up what the tests need, and run all checks and te
 	$(DEV)/mypy
 	$(DEV)/pytest $(ARGS)
 
+fuzz: .venv/dev/.ready  ## every night: 10,000 broken videos against a server, others each day (ARGS="--start 0")
+	$(DEV)/python -m benchmarks.fuzz $(ARGS)
+
 check: .venv/dev/.ready  ## format, lint, types and unit tests: before every commit
 	$(DEV)/ruff format --check $(SOURCES)
 	$(DEV)/ruff check $(SOURCES)
@@ -33,8 +36,11 @@ format: .venv/dev/.ready  ## format the code
 	$(DEV)/ruff format $(SOURCES)
 	$(DEV)/ruff check --fix $(SOURCES)
 
-bench: .venv/dev/.ready  ## measure decoding, the engine and the server; results under benchmarks/results
-	$(DEV)/python -m benchmarks.decode
+peers-env: .venv/peers/.ready  ## set up the decoders that decoding is compared with (needs the ffmpeg package)
+	@echo "ready: .venv/peers/bin/python -m benchmarks.decode --help"
+
+bench: .venv/dev/.ready .venv/peers/.ready  ## measure decoding, the engine and the server; results under benchmarks/results
+	.venv/peers/bin/python -m benchmarks.decode
 	$(DEV)/python -m benchmarks.engine
 	$(DEV)/python -m benchmarks.serve
 
@@ -46,6 +52,9 @@ clean:  ## remove the virtual environments and caches
 
 .venv/serve/.ready: requirements/serve.txt requirements/serve-cuda.txt requirements/install pyproject.toml
 	@PYTHON="$(PYTHON)" requirements/install .venv/serve $(SERVE_LOCK)
+
+.venv/peers/.ready: benchmarks/requirements-decode.txt benchmarks/install_peers .venv/dev/.ready
+	benchmarks/install_peers
 
 .venv/dev/.ready: requirements/dev.txt requirements/install pyproject.toml
 	@PYTHON="$(PYTHON)" requirements/install .venv/dev dev.txt

@@ -10,7 +10,19 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
-_LIBRARIES = ("av", "numpy", "onnxruntime-gpu", "onnxruntime", "fastapi", "uvicorn", "torch", "torchvision")
+_LIBRARIES = (
+    "av",
+    "numpy",
+    "onnxruntime-gpu",
+    "onnxruntime",
+    "fastapi",
+    "uvicorn",
+    "torch",
+    "torchvision",
+    "decord",
+    "opencv-python-headless",
+    "torchcodec",
+)
 
 
 def write_result(name: str, figures: dict[str, Any]) -> Path:

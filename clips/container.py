@@ -56,6 +56,8 @@ TEXT_ERRORS: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version
 # one call into Python for each; FFmpeg's 32 KiB would make a thousand calls of a file of 40 MB
 _READ_BYTES = 1 << 18
 
+_PLACEHOLDER_BYTES = 16
+
 # Probing reads headers and decodes nothing: 3 ms instead of 54 ms for H.264 of 1080p. The decoder of VP9 would not skip
 # the first frame, so it is left out, and the container's word taken for the size, until frames come.
 _PROBED_CODECS = [codec for codec in VIDEO_CODECS if codec != "vp9"]
@@ -147,7 +149,8 @@ def _demux(container: InputContainer, stream: VideoStream) -> Iterator[VideoPack
 
 def _one_picture_each(packets: list[VideoPacket], stream: VideoStream) -> list[VideoPacket]:
     """DivX files hide B-pictures behind others, with empty packets in their place; FFmpeg's filter puts them there."""
-    if not any(is_packed(stream.codec_context.name, memoryview(packet)) for packet in packets):
+    has_placeholders = any(packet.size <= _PLACEHOLDER_BYTES for packet in packets)
+    if not (has_placeholders and any(is_packed(stream.codec_context.name, memoryview(packet)) for packet in packets)):
         return packets
     unpack = BitStreamFilterContext("mpeg4_unpack_bframes", stream)
     return [unpacked for packet in packets for unpacked in unpack.filter(packet)]

@@ -1,6 +1,8 @@
 """One decoded frame to one RGB picture: colour and size in a single pass of libswscale, then rotation and crop."""
 
 from fractions import Fraction
+from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from av.video.frame import VideoFrame
@@ -30,8 +32,7 @@ def display_geometry(frame: VideoFrame, sample_aspect_ratio: Fraction | None) ->
 
     720 x 576 coded, pixel aspect 16:15, rotated by 90 degrees  ->  Size(height=768, width=576)
     """
-    shown = Size(frame.height, max(1, round(frame.width * pixel_aspect(sample_aspect_ratio))))
-    return Size(shown.width, shown.height) if quarter_turns(frame) % 2 else shown
+    return _shown(_Coded(frame.width, frame.height, quarter_turns(frame), pixel_aspect(sample_aspect_ratio)))
 
 
 def to_picture(
@@ -47,29 +48,49 @@ def to_picture(
 
     Raises: DimensionsOutOfRange: too many pixels, or an extreme aspect. DecodeFailed: libswscale refuses the pixel format.
     """
-    shown = display_geometry(frame, sample_aspect_ratio)
-    _check_geometry(frame, shown, limits)
-    upright = spec.scaled_size(shown.width, shown.height)
     turns = quarter_turns(frame)
-    scaled = Size(upright.width, upright.height) if turns % 2 else upright
+    scaled, top, left = _layout(_Coded(frame.width, frame.height, turns, pixel_aspect(sample_aspect_ratio)), spec, limits)
     try:
         rgb = (scaler or VideoReformatter()).reformat(
             frame, scaled.width, scaled.height, "rgb24", interpolation=_SCALERS[spec.interpolation], threads=1
         )
     except (ValueError, OSError) as problem:
         raise DecodeFailed("The video's pixel format cannot be converted to RGB.") from problem
-    picture: NDArray[np.uint8] = np.rot90(rgb.to_ndarray(), turns).view(np.uint8)
-    top, left = (upright.height - spec.height) // 2, (upright.width - spec.width) // 2
+    picture: NDArray[np.uint8] = rgb.to_ndarray().view(np.uint8)
+    if turns:
+        picture = np.rot90(picture, turns)
     return picture[top : top + spec.height, left : left + spec.width]
 
 
-def _check_geometry(frame: VideoFrame, shown: Size, limits: DecodeLimits) -> None:
-    """Every frame is checked: the size may change in the middle of a stream."""
-    if frame.width * frame.height > limits.max_pixels:
-        raise DimensionsOutOfRange(
-            f"A frame has {frame.width} x {frame.height} px; at most {limits.max_pixels} px are accepted."
-        )
+class _Coded(NamedTuple):
+    """What decides how a frame is shown."""
+
+    width: int
+    height: int
+    turns: int
+    pixel_aspect: float
+
+
+def _shown(coded: _Coded) -> Size:
+    shown = Size(coded.height, max(1, round(coded.width * coded.pixel_aspect)))
+    return Size(shown.width, shown.height) if coded.turns % 2 else shown
+
+
+@lru_cache(maxsize=16)  # the frames of a video are all alike, or nearly
+def _layout(coded: _Coded, spec: ClipSpec, limits: DecodeLimits) -> tuple[Size, int, int]:
+    """Size to scale a frame to before it is turned; top and left of the part that is kept, after. Every frame is checked: the
+    size may change in the middle of a stream.
+
+    Raises: DimensionsOutOfRange.
+    """
+    width, height, turns, _ = coded
+    shown = _shown(coded)
+    if width * height > limits.max_pixels:
+        raise DimensionsOutOfRange(f"A frame has {width} x {height} px; at most {limits.max_pixels} px are accepted.")
     if max(shown) > limits.max_aspect_ratio * min(shown):
         raise DimensionsOutOfRange(
             f"A frame is shown at {shown.width} x {shown.height} px; its sides may differ {limits.max_aspect_ratio:g} times."
         )
+    upright = spec.scaled_size(shown.width, shown.height)
+    scaled = Size(upright.width, upright.height) if turns % 2 else upright
+    return scaled, (upright.height - spec.height) // 2, (upright.width - spec.width) // 2

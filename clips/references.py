@@ -10,6 +10,7 @@ Data that does not follow the rules counts as referred to, which is always safe.
 """
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 _H264_SLICES = range(1, 6)
 _HEVC_SLICES = range(32)
@@ -18,6 +19,24 @@ _HEVC_LAST_SUB_LAYER_TYPE = 14
 _MPEG4_VOP = b"\0\0\1\xb6"
 _MPEG_PICTURE = b"\0\0\1\0"
 _START_CODE = b"\0\0\1"
+_USUAL_HEADER_BYTES = 64
+
+
+class _PictureType(NamedTuple):
+    """Where a picture's type is: so many bytes behind its start code, so many bits from below."""
+
+    start_code: bytes
+    offset: int
+    shift: int
+    mask: int
+    b_picture: int
+
+
+_PICTURE_TYPES = {
+    "mpeg4": _PictureType(_MPEG4_VOP, offset=0, shift=6, mask=3, b_picture=2),
+    "mpeg1video": _PictureType(_MPEG_PICTURE, offset=1, shift=3, mask=7, b_picture=3),
+    "mpeg2video": _PictureType(_MPEG_PICTURE, offset=1, shift=3, mask=7, b_picture=3),
+}
 
 
 def unreferenced(codec: str, extradata: bytes, frames: Sequence[memoryview]) -> list[bool]:
@@ -29,23 +48,24 @@ def unreferenced(codec: str, extradata: bytes, frames: Sequence[memoryview]) -> 
         return [_all(_h264_disposable(nal) for nal in nal_units(frame, _length_size(extradata, 4))) for frame in frames]
     if codec == "hevc":
         return _hevc_unreferenced([_first_slice(frame, _length_size(extradata, 21)) for frame in frames])
-    return [_is_bidirectional(codec, frame) for frame in frames]
-
-
-def _is_bidirectional(codec: str, frame: memoryview) -> bool:
-    """Whether all pictures of an MPEG-1, MPEG-2 or MPEG-4 frame are B-pictures; False for other codecs."""
-    if codec == "mpeg4":
-        data = bytes(frame)
-        return _all(data[at] >> 6 == 2 for at in _after(_MPEG4_VOP, data, 1))
-    if codec in ("mpeg1video", "mpeg2video"):
-        data = bytes(frame)
-        return _all((data[at + 1] >> 3) & 7 == 3 for at in _after(_MPEG_PICTURE, data, 2))
-    return False
+    if codec in _PICTURE_TYPES:
+        return [_is_bidirectional(_PICTURE_TYPES[codec], frame) for frame in frames]
+    return [False] * len(frames)
 
 
 def is_packed(codec: str, frame: memoryview) -> bool:
     """Whether an MPEG-4 packet holds two pictures ("packed bitstream": a B-VOP hides behind another one)."""
     return codec == "mpeg4" and bytes(frame).count(_MPEG4_VOP) > 1
+
+
+def _is_bidirectional(kind: _PictureType, frame: memoryview) -> bool:
+    """Whether the first picture is a B-picture; the second field of a frame is then one too."""
+    for data in (bytes(frame[:_USUAL_HEADER_BYTES]), bytes(frame)):
+        found = data.find(kind.start_code)
+        place = found + len(kind.start_code) + kind.offset
+        if found >= 0 and place < len(data):
+            return data[place] >> kind.shift & kind.mask == kind.b_picture
+    return False
 
 
 def nal_units(frame: memoryview, length_size: int | None) -> Iterator[memoryview]:

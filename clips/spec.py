@@ -33,8 +33,9 @@ class ClipSpec(BaseModel):
     width: int = Field(default=224, ge=16, le=2048)
     """Columns of a frame, px."""
     fit: Literal["crop", "stretch"] = "crop"
-    interpolation: Literal["bilinear", "bicubic", "area"] = "bilinear"
-    """The scaler of libswscale; each one filters before it shrinks."""
+    interpolation: Literal["bilinear", "bicubic", "area"] = "area"
+    """The scaler of libswscale; each one filters before it shrinks. ``area`` takes the mean of what a pixel covers, in about
+    half of the time that ``bilinear`` takes; where it enlarges, the two are the same."""
     sampling: Literal["exact", "nearest_reference"] = "exact"
     """``exact``: the frame that is on screen at each target time. ``nearest_reference``: at most half a segment from it, the
     nearest frame that is cheap to decode (a keyframe, else one that others refer to)."""
