@@ -53,14 +53,16 @@ BROKEN_FILE = (av.FFmpegError, UnicodeError, OSError, MemoryError, AttributeErro
 # PyAV 18 raises on tags that are not UTF-8 unless told otherwise; PyAV 19 (no such argument) escapes them
 TEXT_ERRORS: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 
-# one call into Python for each; FFmpeg's 32 KiB would make a thousand calls of a file of 40 MB
-_READ_BYTES = 1 << 18
+# one call into Python for each; FFmpeg's 32 KiB would make a thousand calls of a file of 40 MB, and from 128 KiB on every new
+# buffer is a mapping of its own, whose pages cost more than the calls
+_READ_BYTES = 1 << 16
 
 _PLACEHOLDER_BYTES = 16
 
 # Probing reads headers and decodes nothing: 3 ms instead of 54 ms for H.264 of 1080p. The decoder of VP9 would not skip
-# the first frame, so it is left out, and the container's word taken for the size, until frames come.
-_PROBED_CODECS = [codec for codec in VIDEO_CODECS if codec != "vp9"]
+# the first frame, so it is left out, and the container's word taken for the size, until frames come. Sound is in it because
+# probing goes on for seconds of the file where a stream stays unknown.
+_PROBED_CODECS = [*(codec for codec in VIDEO_CODECS if codec != "vp9"), "aac", "mp2float", "mp3float", "ac3", "opus", "vorbis"]
 
 # Frames up to this size are measured while the container is probed, so that the answer can name the size; above it FFmpeg
 # gives up at once, whatever that would have cost.

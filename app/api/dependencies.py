@@ -39,7 +39,7 @@ class Service:
     """SHA-256 of each key; empty where none is asked for."""
 
 
-def _service(request: Request) -> Service:
+async def _service(request: Request) -> Service:  # not def: FastAPI would call a thread for it
     service: Service = request.app.state.service
     return service
 
