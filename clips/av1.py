@@ -16,6 +16,7 @@ _ALL_SLOTS = 255
 _REFERENCES_PER_FRAME = 7
 _SELECT = 2
 _AV1C_BYTES = 4
+_MOST_UNITS = 500_000
 _HEADER_BYTES = 96
 """More than the part of a header that is read."""
 
@@ -72,12 +73,16 @@ class _Slots:
         self._start: int | None = None
         """The latest packet with a sequence header, which comes with a keyframe."""
         self._packet: list[int | None] = [None] * _SLOTS
+        self._units = 0
         self._is_key = [False] * _SLOTS
 
     def pass_packet(self, number: int, packet: memoryview) -> tuple[int, ...]:
         """The packets that packet ``number`` needs."""
         needed: set[int] = set()
         for kind, payload in _units(packet):
+            self._units += 1
+            if self._units > _MOST_UNITS:
+                raise UnknownLayout("more units than any encoder makes")
             if kind == _SEQUENCE_HEADER:
                 self.sequence = _sequence_header(_Bits(payload))
                 self._start = number

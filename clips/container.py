@@ -3,6 +3,7 @@
 Header fields that a broken or hostile file can set freely (duration, frame count, nominal size) are never trusted.
 """
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeAlias
@@ -130,7 +131,7 @@ def read_packets(container: InputContainer, stream: VideoStream, limits: DecodeL
             if size_bytes > max_bytes:
                 raise DecodeFailed("The file's index uses the same data again and again; send an intact file.")
             if len(packets) > limits.max_packets:
-                raise DurationOutOfRange(f"The video has more than {limits.max_packets} frames; send a shorter one.")
+                raise too_many_frames(limits.max_packets)
     except BROKEN_FILE as problem:
         if not packets:
             raise DecodeFailed("No frame could be read; the file is damaged or incomplete.") from problem
@@ -156,6 +157,20 @@ def _one_picture_each(packets: list[VideoPacket], stream: VideoStream) -> list[V
         return packets
     unpack = BitStreamFilterContext("mpeg4_unpack_bframes", stream)
     return [unpacked for packet in packets for unpacked in unpack.filter(packet)]
+
+
+def size_of(video: VideoBytes) -> int:
+    """Bytes in all; the current place stays."""
+    place = video.tell()
+    video.seek(0, io.SEEK_END)
+    size = video.tell()
+    video.seek(place)
+    return size
+
+
+def too_many_frames(max_frames: int) -> DurationOutOfRange:
+    """The refusal of a video with more than ``max_frames``."""
+    return DurationOutOfRange(f"The video has more than {max_frames} frames; send a shorter one.")
 
 
 def _too_many_streams(limits: DecodeLimits) -> DecodeFailed:

@@ -13,17 +13,23 @@ from collections.abc import Sequence
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from clips.container import VideoBytes, VideoPacket
+from clips.container import VideoBytes, VideoPacket, size_of, too_many_frames
 
 _MICROSECONDS = 1_000_000
 
 
 def missing_frames(
-    video: VideoBytes, size_bytes: int, container: InputContainer, stream: VideoStream, packets: Sequence[VideoPacket]
+    video: VideoBytes, container: InputContainer, stream: VideoStream, packets: Sequence[VideoPacket], max_frames: int
 ) -> int:
-    """Coded frames that ``video`` (of ``size_bytes``) announces beyond ``packets``; an estimate for Matroska."""
+    """Coded frames that ``video`` announces beyond ``packets``; an estimate for Matroska.
+
+    Raises: DurationOutOfRange: an index of more than ``max_frames``, which takes a kilobyte to write and seconds to read.
+    """
+    size_bytes = size_of(video)
     kinds = container.format.name.split(",")
     if "mov" in kinds:
+        if len(stream.index_entries) > max_frames:
+            raise too_many_frames(max_frames)
         return sum(entry.pos + entry.size > size_bytes for entry in stream.index_entries)
     if "avi" in kinds and _riff_bytes(video) > size_bytes:
         return max(0, stream.frames - len(packets))

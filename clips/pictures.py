@@ -100,6 +100,8 @@ class Pictures:
                 position += 1
             if position == len(targets) and self.damage.decoded >= self._limits.min_frames:
                 return
+            if self.damage.read > self._limits.max_decoded_frames:
+                raise DecodeFailed("The video is damaged, and too long to be decoded from its front; send an intact file.")
             before = frame
         self.damage.check(self._limits)
         for left in range(position, len(targets)):

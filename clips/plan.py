@@ -109,21 +109,24 @@ def nearest_references(
         frames   K b P b P b K b P       reach |--------|
         times          x       x         ->    P   K
     """
-    starts = _by_time(frames, lambda frame: not frame.needs)
-    referred = _by_time(frames, lambda frame: frame.is_referred_to)
+    starts = _Candidates(frames, lambda frame: not frame.needs)
+    referred = _Candidates(frames, lambda frame: frame.is_referred_to)
     return [
-        next((n for n in (_nearest(starts, time, reach), _nearest(referred, time, reach)) if n is not None), fallback)
+        next((n for n in (starts.nearest(time, reach), referred.nearest(time, reach)) if n is not None), fallback)
         for fallback, time in zip(exact, times, strict=True)
     ]
 
 
-def _by_time(frames: Sequence[CodedFrame], wanted: Callable[[CodedFrame], bool]) -> list[tuple[int, int]]:
-    """Time and number of the frames that are ``wanted`` and shown, in order of time."""
-    return sorted((f.time, number) for number, f in enumerate(frames) if f.time is not None and wanted(f))
+class _Candidates:
+    """The frames of one kind that are shown, in order of time."""
 
+    def __init__(self, frames: Sequence[CodedFrame], wanted: Callable[[CodedFrame], bool]) -> None:
+        found = sorted((f.time, number) for number, f in enumerate(frames) if f.time is not None and wanted(f))
+        self._times = [time for time, _ in found]
+        self._numbers = [number for _, number in found]
 
-def _nearest(candidates: Sequence[tuple[int, int]], time: Fraction, reach: Fraction) -> int | None:
-    """Number of the candidate nearest to ``time``, at most ``reach`` away; None where there is none."""
-    after = bisect_left([candidate[0] for candidate in candidates], time)
-    around = [c for c in candidates[max(0, after - 1) : after + 1] if abs(c[0] - time) <= reach]
-    return min(around, key=lambda candidate: abs(candidate[0] - time))[1] if around else None
+    def nearest(self, time: Fraction, reach: Fraction) -> int | None:
+        """Number of the one nearest to ``time``, at most ``reach`` away; None where there is none."""
+        after = bisect_left(self._times, time)
+        around = [at for at in (after - 1, after) if 0 <= at < len(self._times) and abs(self._times[at] - time) <= reach]
+        return self._numbers[min(around, key=lambda at: abs(self._times[at] - time))] if around else None

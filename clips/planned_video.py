@@ -12,7 +12,7 @@ from av.video.stream import VideoStream
 
 from clips.acceleration import Accelerator, hardware
 from clips.coded_frames import coded_frames
-from clips.container import VideoBytes, VideoPacket, open_container, read_packets, video_stream
+from clips.container import VideoBytes, VideoPacket, open_container, read_packets, size_of, video_stream
 from clips.errors import DecodeFailed, DurationOutOfRange, TooFewFrames
 from clips.limits import DecodeLimits
 from clips.missing import missing_frames
@@ -55,9 +55,8 @@ def open_video(
     """Read the packets of a video and plan its decoding. Raises: as ``load_clip`` does."""
     with _opened(source) as file, open_container(file, limits, hardware(accelerator)) as container:
         stream = video_stream(container, limits)
-        size_bytes = _size_bytes(file)
-        packets = read_packets(container, stream, limits, max_bytes=2 * size_bytes + _ADDED_BYTES)
-        missing = missing_frames(file, size_bytes, container, stream, packets)
+        packets = read_packets(container, stream, limits, max_bytes=2 * size_of(file) + _ADDED_BYTES)
+        missing = missing_frames(file, container, stream, packets, limits.max_packets)
         _check_missing(missing, len(packets), limits)
         frames = coded_frames(packets, stream, container.format.name)
         window = _window(packets, frames, stream.time_base or Fraction(1), limits)
@@ -81,14 +80,6 @@ def _opened(source: VideoSource) -> Iterator[VideoBytes]:
     else:
         source.seek(0)
         yield source
-
-
-def _size_bytes(video: VideoBytes) -> int:
-    place = video.tell()
-    video.seek(0, io.SEEK_END)
-    size = video.tell()
-    video.seek(place)
-    return size
 
 
 def _check_missing(missing: int, present: int, limits: DecodeLimits) -> None:

@@ -20,6 +20,25 @@ _MPEG4_VOP = b"\0\0\1\xb6"
 _MPEG_PICTURE = b"\0\0\1\0"
 _START_CODE = b"\0\0\1"
 _USUAL_HEADER_BYTES = 64
+_MOST_UNITS = 500_000
+"""In all of a stream: twelve for each of 40,000 frames. A file of empty units would take a minute to look through."""
+
+
+class TooManyUnits(Exception):
+    """A stream of more units than any encoder makes."""
+
+
+class Budget:
+    """How many units may still be looked at."""
+
+    def __init__(self, units: int) -> None:
+        self._left = units
+
+    def spend(self) -> None:
+        """One more. Raises: TooManyUnits."""
+        self._left -= 1
+        if self._left < 0:
+            raise TooManyUnits
 
 
 class _PictureType(NamedTuple):
@@ -44,10 +63,19 @@ def unreferenced(codec: str, extradata: bytes, frames: Sequence[memoryview]) -> 
 
     ``codec`` is FFmpeg's name of it; ``extradata`` its configuration record, which tells how H.264 and HEVC are packed.
     """
+    try:
+        return _unreferenced(codec, extradata, frames, Budget(_MOST_UNITS))
+    except TooManyUnits:
+        return [False] * len(frames)
+
+
+def _unreferenced(codec: str, extradata: bytes, frames: Sequence[memoryview], budget: Budget) -> list[bool]:
     if codec == "h264":
-        return [_all(_h264_disposable(nal) for nal in nal_units(frame, _length_size(extradata, 4))) for frame in frames]
+        size = _length_size(extradata, 4)
+        return [_all(_h264_disposable(nal) for nal in nal_units(frame, size, budget)) for frame in frames]
     if codec == "hevc":
-        return _hevc_unreferenced([_first_slice(frame, _length_size(extradata, 21)) for frame in frames])
+        size = _length_size(extradata, 21)
+        return _hevc_unreferenced([_first_slice(frame, size, budget) for frame in frames])
     if codec in _PICTURE_TYPES:
         return [_is_bidirectional(_PICTURE_TYPES[codec], frame) for frame in frames]
     return [False] * len(frames)
@@ -68,14 +96,16 @@ def _is_bidirectional(kind: _PictureType, frame: memoryview) -> bool:
     return False
 
 
-def nal_units(frame: memoryview, length_size: int | None) -> Iterator[memoryview]:
+def nal_units(frame: memoryview, length_size: int | None, budget: Budget) -> Iterator[memoryview]:
     """The NAL units of a frame, each from its header on: behind lengths of ``length_size`` bytes, or start codes (None)."""
     if length_size is None:
         for at in _after(_START_CODE, bytes(frame), 2):
+            budget.spend()
             yield frame[at : at + 2]
         return
     at = 0
     while at + length_size + 2 <= len(frame):
+        budget.spend()
         size = int.from_bytes(frame[at : at + length_size], "big")
         yield frame[at + length_size : at + length_size + 2]
         at += length_size + size
@@ -91,9 +121,9 @@ def _h264_disposable(nal: memoryview) -> bool | None:
     return (nal[0] >> 5) & 3 == 0 if nal[0] & 31 in _H264_SLICES else None
 
 
-def _first_slice(frame: memoryview, length_size: int | None) -> tuple[int, int] | None:
+def _first_slice(frame: memoryview, length_size: int | None, budget: Budget) -> tuple[int, int] | None:
     """Type and temporal sub-layer of the first HEVC slice; all slices of a picture agree in both."""
-    for nal in nal_units(frame, length_size):
+    for nal in nal_units(frame, length_size, budget):
         if (kind := (nal[0] >> 1) & 63) in _HEVC_SLICES:
             return kind, nal[1] & 7
     return None

@@ -54,6 +54,7 @@ class Decoder:
         self._idle = IdleWorkers()
         self._workers: set[DecodeWorker] = set()
         self._members: set[DecodeWorker] = set()  # those that are to be replaced when they end
+        self._retiring: set[DecodeWorker] = set()  # members whose successors are on their way
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
         self._undertaker = ThreadPoolExecutor(1, thread_name_prefix="decode")  # waits for what was killed
@@ -126,7 +127,9 @@ class Decoder:
 
     async def _recycle(self, worker: DecodeWorker) -> None:
         """Its successor first, so that nobody waits for the change."""
+        self._retiring.add(worker)
         await self._add_worker()
+        self._retiring.discard(worker)
         self._members.discard(worker)
         if self._idle.discard(worker):
             self._give_back(worker)
@@ -190,7 +193,8 @@ class Decoder:
         say("decode_worker_ended", pid=worker.pid, reason=worker.reason, exit_code=worker.exit_code, **more)
         if worker in self._members:
             self._members.discard(worker)
-            self._keep(asyncio.create_task(self._add_worker()))
+            if worker not in self._retiring:
+                self._keep(asyncio.create_task(self._add_worker()))
 
     def _abandon(self, worker: DecodeWorker, job: asyncio.Task[Clip]) -> None:
         """Nobody waits for ``job`` any more: let it finish if it is quick."""

@@ -1,5 +1,6 @@
 """Files that were cut short: how much is missing is said, and too much is refused. Whole files are whole."""
 
+import struct
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -7,10 +8,10 @@ from functools import cache
 import numpy as np
 import pytest
 
-from clips import ClipSpec, DecodeFailed, DecodeLimits, NotAVideo, VideoFacts, load_clip
+from clips import ClipSpec, DecodeFailed, DecodeLimits, DurationOutOfRange, NotAVideo, VideoFacts, load_clip
 from tests.encodings import ENCODINGS, grainy
 from tests.front_to_back import front_to_back
-from tests.videos import Encoding, grainy_video, remuxed, rotated, truncated, with_index_in_front
+from tests.videos import RED, Encoding, grainy_video, remuxed, rotated, solid_video, truncated, with_index_in_front
 
 SPEC = ClipSpec(num_frames=4, height=48, width=64)
 NUM_FRAMES = 100
@@ -218,3 +219,15 @@ def test_a_stream_that_announces_larger_frames_than_allowed_cannot_be_decoded() 
     options = (("preset", "12"), ("svtav1-params", "lp=1:sframe-dist=8"))
     with pytest.raises(DecodeFailed, match="No frame could be decoded"):
         load_clip(grainy_video(NUM_GRAINY, Encoding("mp4", "libsvtav1", options=options)), SPEC)
+
+
+def test_an_index_of_millions_of_frames_in_a_kilobyte_is_not_read() -> None:
+    """One line of the size table, of the time table and of the chunk table can stand for any number of frames."""
+    video, frames = bytearray(solid_video(RED, encoding=Encoding(codec="mpeg4"))), 1_000_000
+    for table, line in ((b"stsz", struct.pack(">II", 60, frames)), (b"stts", struct.pack(">II", 1, frames))):
+        place = video.index(table) + 8
+        video[place : place + 8] = line
+    place = video.index(b"stsc") + 16
+    video[place : place + 4] = struct.pack(">I", frames)
+    with pytest.raises(DurationOutOfRange, match="more than 40000 frames"):
+        load_clip(bytes(video), ClipSpec(num_frames=2, height=16, width=16))

@@ -109,3 +109,11 @@ def test_a_packet_that_holds_two_pictures_is_packed() -> None:
 
 def test_a_reference_with_a_b_picture_behind_it_is_referred_to() -> None:
     assert unreferenced("mpeg4", b"", [memoryview(P_VOP + B_VOP), memoryview(B_VOP)]) == [False, True]
+
+
+@pytest.mark.parametrize("extradata", [b"", b"\1\x64\0\x0d\xff"], ids=["start-codes", "lengths"])
+def test_a_stream_of_endless_units_is_not_looked_through(extradata: bytes) -> None:
+    """None of it counts as unreferenced, so nothing is left out."""
+    unit = b"\0\0\1\x01\0" if not extradata else b"\0\0\0\2\x01\0"
+    frames = [memoryview(unit * 100_000)] * 8
+    assert unreferenced("h264", extradata, frames) == [False] * 8

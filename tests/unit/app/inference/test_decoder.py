@@ -240,6 +240,23 @@ def test_a_worker_makes_way_after_its_share_of_videos_and_nobody_waits_for_it() 
     asyncio.run(asyncio.wait_for(test(), 60))
 
 
+def test_a_worker_that_dies_while_its_successor_starts_has_no_other_successor() -> None:
+    async def test() -> None:
+        decoder = Decoder(DecodePolicy(1, patient(20), DecodeLimits(), recycle_clips=1))
+        await decoder.start()
+        try:
+            (first,) = decoder._workers
+            await decode(decoder)
+            os.kill(first.pid, signal.SIGKILL)
+            while first.is_alive or decoder._tasks:
+                await asyncio.sleep(0)
+            assert len(decoder._members) == len(decoder._workers) == 1
+        finally:
+            await decoder.close()
+
+    asyncio.run(asyncio.wait_for(test(), 60))
+
+
 def test_a_decoder_that_cannot_start_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decode_worker, "PROGRAM", "no.such.module")
 
