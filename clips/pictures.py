@@ -5,7 +5,6 @@ A frame is converted as soon as it is decoded, so that one full-size frame is he
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -86,7 +85,7 @@ class Pictures:
         for stretch in self._video.plan.stretches:
             for frame in _decode(self._context, (self._video.packets[number] for number in stretch), self.damage):
                 for position in absent.pop(_number_of(frame), ()):
-                    self._put(position, frame)
+                    self._put(position, frame, self._time_of(frame) or 0)
         return not (absent or self.damage.seen)
 
     def _fill_from_front(self, targets: Sequence[Fraction]) -> None:
@@ -94,29 +93,32 @@ class Pictures:
         self.damage = Damage()
         position = 0
         before: VideoFrame | None = None
+        before_time = time = int(self._video.window.start)
         for frame in _decode(self._context, self._video.packets, self.damage):
-            while before and position < len(targets) and self._time_of(frame) > targets[position]:
-                self._put(position, before)
+            known = self._time_of(frame)
+            time = time if known is None else known  # a frame without a time of its own follows the one before it
+            while before and position < len(targets) and time > targets[position]:
+                self._put(position, before, before_time)
                 position += 1
             if position == len(targets) and self.damage.decoded >= self._limits.min_frames:
                 return
             if self.damage.read > self._limits.max_decoded_frames:
                 raise DecodeFailed("The video is damaged, and too long to be decoded from its front; send an intact file.")
-            before = frame
+            before, before_time = frame, time
         self.damage.check(self._limits)
         for left in range(position, len(targets)):
             assert before
-            self._put(left, before)
+            self._put(left, before, before_time)
 
-    def _put(self, position: int, frame: VideoFrame) -> None:
+    def _put(self, position: int, frame: VideoFrame, time: int) -> None:
         self.shown = self.shown or display_geometry(frame, self._pixel_aspect)
-        self._times[position] = self._time_of(frame)
+        self._times[position] = time
         self._frames[position] = to_picture(frame, self._spec, self._pixel_aspect, self._limits, self._scaler)
 
-    def _time_of(self, frame: VideoFrame) -> int:
-        """Presentation time in ticks; 0 where it is not known."""
+    def _time_of(self, frame: VideoFrame) -> int | None:
+        """Presentation time in ticks; None where it is not known."""
         number = _number_of(frame)
-        return (self._video.frames[number].time or 0) if 0 <= number < len(self._video.frames) else 0
+        return self._video.frames[number].time if 0 <= number < len(self._video.frames) else None
 
 
 def _number_of(frame: VideoFrame) -> int:
@@ -136,8 +138,13 @@ def _decode(context: VideoCodecContext, packets: Iterable[VideoPacket], damage: 
             damage.damaged += 1
         else:
             yield from _counted(frames, damage)
-    with suppress(*BROKEN_FILE):
-        yield from _counted(context.decode(None), damage)
+    try:
+        frames = context.decode(None)
+    except MemoryError:
+        raise
+    except BROKEN_FILE:
+        frames = []
+    yield from _counted(frames, damage)
     context.flush_buffers()
 
 

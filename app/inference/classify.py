@@ -1,16 +1,17 @@
 """One request, from the bytes of a video to probabilities. What can fail for one video alone fails before the queue."""
 
 import asyncio
+import errno
 from dataclasses import dataclass
 from time import monotonic
 
-from app.errors import DeadlineExceeded, RefusedVideo
+from app.errors import DeadlineExceeded, RefusedVideo, StorageFull
 from app.inference.admission import Admission
 from app.inference.decoder import Decoder
 from app.inference.readiness import Readiness
 from app.inference.served import ServedModel, ServedModels
 from app.inference.video_file import VideoFile
-from app.observability import metrics
+from app.observability import logs, metrics
 from clips import Clip, ClipError
 
 
@@ -74,4 +75,7 @@ class Classifier:
             raise RefusedVideo(refusal) from refusal
         except TimeoutError:
             raise DeadlineExceeded from None
+        except OSError as problem:  # no descriptor or no memory is left to hand the video over
+            logs.warning("decode_storage_full", reason=errno.errorcode.get(problem.errno or 0, "unknown"))
+            raise StorageFull from problem
         return clip, monotonic() - started

@@ -122,12 +122,12 @@ class Decoder:
             worker.kill("recycled")
             return
         self._idle.put_nowait(worker)
-        if worker.decoded == self._policy.recycle_clips:
+        if worker.decoded == self._policy.recycle_clips and worker not in self._retiring:
+            self._retiring.add(worker)
             self._keep(asyncio.create_task(self._recycle(worker)))
 
     async def _recycle(self, worker: DecodeWorker) -> None:
         """Its successor first, so that nobody waits for the change."""
-        self._retiring.add(worker)
         await self._add_worker()
         self._retiring.discard(worker)
         self._members.discard(worker)
