@@ -20,9 +20,9 @@ MAX_QUEUE_SIZE = 6
 
 @pytest.fixture(scope="module")
 def slow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
-    """A run of its model takes a fraction of a second, for one clip as for four."""
+    """A run of its model takes most of a second, for one clip as for four: longer than to decode the next one."""
     folder = tmp_path_factory.mktemp("slow")
-    publish(folder / "models", work=60)
+    publish(folder / "models", work=180)
     settings = {"intra_op_threads": 1, "max_batch_size": 4, "max_queue_size": MAX_QUEUE_SIZE}
     with running_server(folder / "models", folder / "log", **settings) as live:
         yield live
