@@ -15,15 +15,37 @@ from tests.videos import BLUE, GREEN, RED, solid_video
 
 COLOURS = {"red": RED, "green": GREEN, "blue": BLUE}
 VIDEOS = {name: solid_video(colour) for name, colour in COLOURS.items()}
+MAX_BATCH_SIZE = 4
 MAX_QUEUE_SIZE = 6
+LONG_MS = 10_000
+
+
+@pytest.fixture(scope="module")
+def waiting_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    """Runs its model once a batch is full and hardly ever before: what waits, waits for as long as a test looks."""
+    folder = tmp_path_factory.mktemp("waiting")
+    publish(folder / "models")
+    settings = {"max_batch_size": MAX_BATCH_SIZE, "max_queue_delay_ms": LONG_MS}
+    with running_server(folder / "models", folder / "log", **settings) as live:
+        yield live
+
+
+@pytest.fixture(scope="module")
+def full_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    """Has room for fewer videos than it waits for."""
+    folder = tmp_path_factory.mktemp("full")
+    publish(folder / "models")
+    settings = {"max_batch_size": MAX_BATCH_SIZE, "max_queue_size": 2, "max_queue_delay_ms": LONG_MS}
+    with running_server(folder / "models", folder / "log", **settings) as live:
+        yield live
 
 
 @pytest.fixture(scope="module")
 def slow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
-    """A run of its model takes most of a second, for one clip as for four: longer than to decode the next one."""
+    """A run of its model takes a good part of a second, for one clip as for four."""
     folder = tmp_path_factory.mktemp("slow")
     publish(folder / "models", work=180)
-    settings = {"intra_op_threads": 1, "max_batch_size": 4, "max_queue_size": MAX_QUEUE_SIZE}
+    settings = {"intra_op_threads": 1, "max_batch_size": MAX_BATCH_SIZE, "max_queue_size": MAX_QUEUE_SIZE}
     with running_server(folder / "models", folder / "log", **settings) as live:
         yield live
 
@@ -43,25 +65,28 @@ def asked(live: LiveServer, names: list[str], **query: object) -> Iterator[list[
         yield [pool.submit(live.classify, VIDEOS[name], **query) for name in names]
 
 
-def test_videos_that_arrive_together_share_a_run_and_keep_their_own_answers(slow_server: LiveServer) -> None:
-    names = ["red", "green", "blue", "green", "red", "blue"]
-    runs, clips = (slow_server.metric(f"clipserve_batch_size_{kind}") for kind in ("count", "sum"))
-    with asked(slow_server, names) as futures:
+def test_videos_that_arrive_together_share_a_run_and_keep_their_own_answers(waiting_server: LiveServer) -> None:
+    names = ["red", "green", "blue", "green", "red", "blue", "blue", "red"]
+    runs, clips = (waiting_server.metric(f"clipserve_batch_size_{kind}") for kind in ("count", "sum"))
+    with asked(waiting_server, names) as futures:
         answers = [future.result() for future in futures]
     assert [answer.json()["predictions"][0]["label"] for answer in answers] == names
-    assert slow_server.metric("clipserve_batch_size_sum") - clips == len(names)
-    assert slow_server.metric("clipserve_batch_size_count") - runs < len(names)
+    assert waiting_server.metric("clipserve_batch_size_sum") - clips == len(names)
+    assert waiting_server.metric("clipserve_batch_size_count") - runs == len(names) / MAX_BATCH_SIZE
 
 
-def test_one_video_too_many_is_refused_at_once_and_told_when_to_return(slow_server: LiveServer) -> None:
-    with asked(slow_server, ["red"] * MAX_QUEUE_SIZE) as futures:
-        until(slow_server, "clipserve_admitted ", MAX_QUEUE_SIZE)
-        refused = slow_server.classify(VIDEOS["red"])
-        answers = [future.result() for future in futures]
+def test_one_video_too_many_is_refused_at_once_and_told_when_to_return(full_server: LiveServer) -> None:
+    with leaving_request(full_server, VIDEOS["red"]), leaving_request(full_server, VIDEOS["blue"]):
+        until(full_server, "clipserve_admitted ", 2)
+        refused = full_server.classify(VIDEOS["red"])
     assert (refused.status_code, refused.json()["code"]) == (429, "queue_full")
     assert int(refused.headers["retry-after"]) > 0
-    assert Counter(answer.status_code for answer in answers) == {200: MAX_QUEUE_SIZE}
-    assert slow_server.classify(VIDEOS["red"]).status_code == 200
+    until(full_server, "clipserve_admitted ", 0)
+
+
+def test_as_many_as_there_is_room_for_are_all_answered(slow_server: LiveServer) -> None:
+    with asked(slow_server, ["red"] * MAX_QUEUE_SIZE) as futures:
+        assert Counter(future.result().status_code for future in futures) == {200: MAX_QUEUE_SIZE}
 
 
 @pytest.mark.parametrize("timeout_ms", [1, 20])
@@ -71,18 +96,17 @@ def test_a_deadline_that_passes_is_answered_as_such(slow_server: LiveServer, tim
     until(slow_server, "clipserve_admitted ", 0)
 
 
-def test_a_caller_that_leaves_the_queue_is_never_computed(slow_server: LiveServer) -> None:
-    clips = slow_server.metric("clipserve_batch_size_sum")
+def test_a_caller_that_leaves_the_queue_is_never_computed(waiting_server: LiveServer) -> None:
+    clips = waiting_server.metric("clipserve_batch_size_sum")
     left = 'clipserve_requests_total{route="/classify",status="499"}'
-    gone = slow_server.metric(left)
-    with asked(slow_server, ["red"]) as (staying,):
-        until(slow_server, "clipserve_batch_size_sum", clips + 1)
-        with leaving_request(slow_server, VIDEOS["blue"]):
-            until(slow_server, "clipserve_queue_length", 1)
-        until(slow_server, left, gone + 1)
-        assert slow_server.metric("clipserve_queue_length") == 0
-        assert staying.result().status_code == 200
-    assert slow_server.metric("clipserve_batch_size_sum") == clips + 1
+    gone = waiting_server.metric(left)
+    with leaving_request(waiting_server, VIDEOS["blue"]):
+        until(waiting_server, "clipserve_queue_length", 1)
+    until(waiting_server, left, gone + 1)
+    assert waiting_server.metric("clipserve_queue_length") == 0
+    with asked(waiting_server, ["red"] * MAX_BATCH_SIZE) as futures:
+        assert all(future.result().status_code == 200 for future in futures)
+    assert waiting_server.metric("clipserve_batch_size_sum") == clips + MAX_BATCH_SIZE
 
 
 @contextmanager
