@@ -1,4 +1,4 @@
-"""One decoded frame to one RGB picture: colour and size in a single pass of libswscale, then rotation and crop."""
+"""One decoded frame to one RGB picture by libswscale: size, colour, then rotation and crop."""
 
 from fractions import Fraction
 from functools import lru_cache
@@ -14,6 +14,28 @@ from clips.limits import DecodeLimits
 from clips.spec import ClipSpec, Size
 
 _SCALERS = {"bilinear": Interpolation.BILINEAR, "bicubic": Interpolation.BICUBIC, "area": Interpolation.AREA}
+
+
+# 8 bits, and one chroma sample for four pixels: what nearly all videos are
+_USUAL_FORMATS = ("yuv420p", "yuvj420p")
+
+
+class Scaler:
+    """Frames to RGB of another size. One for all frames of a clip keeps its filters, which take longer to set up than a small
+    frame to scale.
+
+    The usual formats are scaled as they are and change colour afterwards, with as many pixels as are left: libswscale has
+    faster code for each of the two than for both at once, and loses less to rounding.
+    """
+
+    def __init__(self) -> None:
+        self._size, self._colour = VideoReformatter(), VideoReformatter()
+
+    def to_rgb(self, frame: VideoFrame, size: Size, interpolation: Interpolation) -> VideoFrame:
+        """Raises: ValueError, OSError: libswscale refuses the pixel format."""
+        if frame.format.name in _USUAL_FORMATS:
+            frame = self._size.reformat(frame, size.width, size.height, "yuv420p", interpolation=interpolation, threads=1)
+        return self._colour.reformat(frame, size.width, size.height, "rgb24", interpolation=interpolation, threads=1)
 
 
 def quarter_turns(frame: VideoFrame) -> int:
@@ -40,20 +62,16 @@ def to_picture(
     spec: ClipSpec,
     sample_aspect_ratio: Fraction | None,
     limits: DecodeLimits,
-    scaler: VideoReformatter | None = None,
+    scaler: Scaler | None = None,
 ) -> NDArray[np.uint8]:
     """The frame as ``spec`` wants it: uint8 RGB, shape (height, width, 3).
-
-    One ``scaler`` for all frames of a clip keeps its filter, which takes longer to set up than a small frame to scale.
 
     Raises: DimensionsOutOfRange: too many pixels, or an extreme aspect. DecodeFailed: libswscale refuses the pixel format.
     """
     turns = quarter_turns(frame)
     scaled, top, left = _layout(_Coded(frame.width, frame.height, turns, pixel_aspect(sample_aspect_ratio)), spec, limits)
     try:
-        rgb = (scaler or VideoReformatter()).reformat(
-            frame, scaled.width, scaled.height, "rgb24", interpolation=_SCALERS[spec.interpolation], threads=1
-        )
+        rgb = (scaler or Scaler()).to_rgb(frame, scaled, _SCALERS[spec.interpolation])
     except (ValueError, OSError) as problem:
         raise DecodeFailed("The video's pixel format cannot be converted to RGB.") from problem
     picture: NDArray[np.uint8] = rgb.to_ndarray().view(np.uint8)

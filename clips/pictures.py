@@ -11,13 +11,12 @@ from fractions import Fraction
 import numpy as np
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
-from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from clips.container import BROKEN_FILE, VideoPacket
 from clips.errors import DecodeFailed, TooFewFrames
 from clips.limits import DecodeLimits
-from clips.picture import display_geometry, to_picture
+from clips.picture import Scaler, display_geometry, to_picture
 from clips.planned_video import PlannedVideo
 from clips.spec import ClipSpec, Size
 
@@ -55,7 +54,7 @@ class Pictures:
     def __init__(self, frames: NDArray[np.uint8], spec: ClipSpec, limits: DecodeLimits, video: PlannedVideo) -> None:
         self._frames, self._spec, self._limits, self._video = frames, spec, limits, video
         self._context, self._pixel_aspect = video.stream.codec_context, video.stream.sample_aspect_ratio
-        self._scaler = VideoReformatter()
+        self._scaler = Scaler()
         self._times = [0] * len(video.targets)
         self.damage = Damage()
         self.shown: Size | None = None

@@ -48,9 +48,16 @@ class ClipSpec(BaseModel):
     def scaled_size(self, display_width: float, display_height: float) -> Size:
         """Size to which a frame shown at ``display_width`` x ``display_height`` px is scaled before the centre crop.
 
-        240 x 320 into 224 x 224:   crop -> Size(224, 299)   stretch -> Size(224, 224)
+        The side that is cut is rounded to an even number: libswscale converts colour in pairs of pixels and takes twice as long
+        for an odd width.
+
+        240 x 320 into 224 x 224:   crop -> Size(224, 298)   stretch -> Size(224, 224)
         """
         if self.fit == "stretch":
             return Size(self.height, self.width)
         scale = max(self.height / display_height, self.width / display_width)
-        return Size(max(self.height, round(display_height * scale)), max(self.width, round(display_width * scale)))
+        return Size(max(self.height, _even(display_height * scale)), max(self.width, _even(display_width * scale)))
+
+
+def _even(length: float) -> int:
+    return 2 * round(length / 2)

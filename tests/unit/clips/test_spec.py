@@ -14,8 +14,8 @@ from clips.spec import Size
 @pytest.mark.parametrize(
     ("spec", "display", "scaled"),
     [
-        (ClipSpec(height=224, width=224), (320, 240), Size(224, 299)),
-        (ClipSpec(height=224, width=224), (240, 320), Size(299, 224)),
+        (ClipSpec(height=224, width=224), (320, 240), Size(224, 298)),
+        (ClipSpec(height=224, width=224), (240, 320), Size(298, 224)),
         (ClipSpec(height=100, width=200), (100, 100), Size(200, 200)),
         (ClipSpec(height=224, width=224, fit="stretch"), (320, 240), Size(224, 224)),
     ],
