@@ -4,12 +4,11 @@
              [e f]          meanwhile others arrive, and leave again
 
 A batch is sent as soon as the model is free: at ``max_queue_delay_seconds`` 0 at once with whatever waits, else when it is
-full or its first clip has waited that long. Nothing here can fail for one clip alone but its own row of the result.
+full or its first clip has waited that long. What a run that fails means for its clips: ``batch_run``.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
@@ -18,12 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import DeadlineExceeded, Draining, InferenceFailed, Problem, QueueFull
-from app.observability import logs, metrics
-
-Clips = Sequence[NDArray[np.uint8]]
-Probabilities = NDArray[np.float32]
-RunModel = Callable[[Clips], Awaitable[Probabilities]]
-"""Clips, each of one shape, to one row each: float32, shape (clips, labels)."""
+from app.inference.batch_run import BatchRun, Probabilities, RunModel
+from app.observability import metrics
 
 
 @dataclass(frozen=True)
@@ -57,8 +52,8 @@ class Batcher:
     """The queue in front of one model. Used from one event loop."""
 
     def __init__(self, name: str, clip_shape: tuple[int, ...], num_labels: int, run: RunModel, policy: BatchPolicy) -> None:
-        self._name, self._clip_shape, self._num_labels = name, clip_shape, num_labels
-        self._run, self._policy = run, policy
+        self._name, self._clip_shape, self._policy = name, clip_shape, policy
+        self._run = BatchRun(name, num_labels, run, policy.max_batch_size)
         self._waiting: deque[_Waiting] = deque()
         self._changed = asyncio.Event()
         self._closed = False
@@ -125,7 +120,7 @@ class Batcher:
                 await self._changed.wait()
                 continue
             patience = self._waiting[0].arrived + self._policy.max_queue_delay_seconds - monotonic()
-            if patience <= 0 or len(self._waiting) >= self._policy.max_batch_size:
+            if patience <= 0 or len(self._waiting) >= self._run.max_batch_size:
                 return self._close_batch()
             with suppress(TimeoutError):
                 async with asyncio.timeout(patience):
@@ -136,7 +131,7 @@ class Batcher:
         """Take the first clips whose callers still wait and whose deadline has not passed."""
         batch: list[_Waiting] = []
         now = monotonic()
-        while self._waiting and len(batch) < self._policy.max_batch_size:
+        while self._waiting and len(batch) < self._run.max_batch_size:
             item = self._waiting.popleft()
             if item.deadline <= now:
                 _fail(item, DeadlineExceeded())
@@ -147,23 +142,13 @@ class Batcher:
 
     async def _run_batch(self, batch: list[_Waiting]) -> None:
         started = monotonic()
-        metrics.BATCH_SIZE.labels(self._name).observe(len(batch))
-        try:
-            rows = self._checked(await self._run([item.clip for item in batch]), len(batch))
-        except Exception:  # noqa: BLE001 whatever the model raises, every caller must be answered and the next batch run
-            logs.exception("batch_failed", model=self._name, batch_size=len(batch))
-            rows = np.full((len(batch), self._num_labels), np.nan, np.float32)
+        rows = await self._run.rows([item.clip for item in batch])
         seconds = monotonic() - started
         for item, row in zip(batch, rows, strict=True):
             if not np.isfinite(row).all():
                 _fail(item, InferenceFailed())
             elif not item.outcome.done():
                 item.outcome.set_result(Outcome(row, started - item.arrived, seconds))
-
-    def _checked(self, rows: Probabilities, num_clips: int) -> Probabilities:
-        if rows.shape != (num_clips, self._num_labels):
-            raise ValueError(f"the model gave {rows.shape} for {num_clips} clips and {self._num_labels} labels")
-        return rows
 
 
 def _fail(item: _Waiting, problem: Problem) -> None:

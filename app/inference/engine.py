@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from app.inference.batcher import Clips
+from app.inference.batch_run import Clips
 from app.inference.external_data import refuse_external_data
 from app.inference.repository import PublishedModel
 from app.inference.session import Provider, ProviderUnavailable, Session, SessionOptions

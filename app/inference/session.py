@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from app.inference.batch_run import OutOfDeviceMemory
 from clips.errors import CommandError
 
 os.putenv("ORT_DISABLE_TELEMETRY", "1")  # builds since 1.31 carry a client that sends events to their makers
@@ -20,6 +21,10 @@ Provider = Literal["cuda", "tensorrt", "cpu"]
 
 _ORT_NAMES = {"cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider", "cpu": "CPUExecutionProvider"}
 _NVIDIA_DEVICES = (Path("/dev/nvidia0"), Path("/dev/nvidiactl"), Path("/dev/dxg"), Path("/proc/driver/nvidia/version"))
+
+
+# as the arena, the CUDA runtime, cuDNN and the C++ library say it: onnxruntime has no error of its own for it
+_OUT_OF_MEMORY = ("Failed to allocate memory", "out of memory", "ALLOC_FAILED", "bad_alloc", "bad allocation")
 
 
 class ProviderUnavailable(Exception):
@@ -52,8 +57,13 @@ class Session:
         self._warm_up(clip_shape, options.max_batch_size)
 
     def run(self, clips: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """Probabilities of ``clips``: float32, shape (clips, labels)."""
-        probabilities: NDArray[np.float32] = self._session.run(["probabilities"], {"clips": np.stack(clips)})[0]
+        """Probabilities of ``clips``: float32, shape (clips, labels). Raises: OutOfDeviceMemory."""
+        try:
+            probabilities: NDArray[np.float32] = self._session.run(["probabilities"], {"clips": np.stack(clips)})[0]
+        except Exception as problem:  # onnxruntime's exceptions share no base class
+            if any(words in str(problem) for words in _OUT_OF_MEMORY):
+                raise OutOfDeviceMemory from problem
+            raise
         return probabilities
 
     def _warm_up(self, clip_shape: tuple[int, ...], max_batch_size: int) -> None:
