@@ -4,9 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.colour_model import publish
 from tests.live_server import LiveServer, running_server
+
+# pytest --hypothesis-profile nightly
+settings.register_profile("nightly", max_examples=1000, stateful_step_count=50, deadline=None)
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
