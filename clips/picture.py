@@ -15,16 +15,15 @@ from clips.spec import ClipSpec, Size
 
 _SCALERS = {"bilinear": Interpolation.BILINEAR, "bicubic": Interpolation.BICUBIC, "area": Interpolation.AREA}
 
-
-# 8 bits, and one chroma sample for four pixels: what nearly all videos are
-_USUAL_FORMATS = ("yuv420p", "yuvj420p")
+# one chroma sample for four pixels (4:2:0): what nearly all videos are
+_FORMATS_420 = ("yuv420p", "yuvj420p", "yuv420p10le", "nv12", "p010le")
 
 
 class Scaler:
     """Frames to RGB of another size. One for all frames of a clip keeps its filters, which take longer to set up than a small
     frame to scale.
 
-    The usual formats are scaled as they are and change colour afterwards, with as many pixels as are left: libswscale has
+    Those of 4:2:0 are scaled as they are and change colour afterwards, with as many pixels as are left: libswscale has
     faster code for each of the two than for both at once, and loses less to rounding.
     """
 
@@ -33,7 +32,7 @@ class Scaler:
 
     def to_rgb(self, frame: VideoFrame, size: Size, interpolation: Interpolation) -> VideoFrame:
         """Raises: ValueError, OSError: libswscale refuses the pixel format."""
-        if frame.format.name in _USUAL_FORMATS:
+        if frame.format.name in _FORMATS_420:
             frame = self._size.reformat(frame, size.width, size.height, "yuv420p", interpolation=interpolation, threads=1)
         return self._colour.reformat(frame, size.width, size.height, "rgb24", interpolation=interpolation, threads=1)
 

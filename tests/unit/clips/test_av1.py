@@ -87,6 +87,15 @@ def test_a_frame_whose_reference_is_not_there_is_not_followed() -> None:
         named(extradata, packets[1:])
 
 
+def test_a_stream_of_more_units_than_any_encoder_makes_is_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    extradata, packets = taken_apart("av1-pyramid")
+    padded = [b"\x7a\x00" * 50 + packet for packet in packets]  # padding without a byte of it
+    assert named(extradata, padded) == named(extradata, packets)
+    monkeypatch.setattr(av1, "_MOST_UNITS", 1000)
+    with pytest.raises(av1.UnknownLayout):
+        named(extradata, padded)
+
+
 INTACT = taken_apart("av1-pyramid")
 
 

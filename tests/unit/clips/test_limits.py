@@ -52,10 +52,10 @@ def cut_short() -> bytes:
     return truncated(numbered_video(48, encoding=H264_MKV), 0.8)
 
 
-def one_damaged_frame() -> bytes:
+def one_damaged_frame(damaged: int = 3) -> bytes:
     start = grainy("mpeg4-mp4")
     with av.open(io.BytesIO(start)) as source:
-        packet = next(p for number, p in enumerate(source.demux(video=0)) if number == 3)
+        packet = next(p for number, p in enumerate(source.demux(video=0)) if number == damaged)
         data = bytes(packet)
     return start.replace(data, b"\xff" * len(data))
 
