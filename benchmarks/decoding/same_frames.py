@@ -1,7 +1,8 @@
 """Did a contestant return the frames that were wanted? Each is compared with the wanted one and with its neighbours in time.
 
 Scalers and colour conversions differ by some levels, so the question is not how near a frame is to the wanted one, but
-whether any neighbour is nearer. Pictures are compared at a quarter of their size, where the scalers agree best.
+whether any neighbour is nearer. Pictures are compared at a quarter of their size, where the scalers agree best, and without the
+shade that a conversion gives to all frames of a clip: in a video that fades in, one level is the next frame.
 """
 
 from collections import Counter
@@ -19,6 +20,8 @@ _ALIKE_LEVELS = 0.3
 """Two frames nearer to each other than this look the same: still pictures."""
 _STRANGE_LEVELS = 24.0
 """A frame further than this from all neighbours has other colours, or is not of this stretch of the video."""
+_SHADE_LEVELS = 4.0
+"""Most that a colour conversion is taken to add to a colour of all frames."""
 _UNRELATED = 0.7
 """The same for pictures whose brightness and contrast are evened out; two that have nothing in common are about 1 apart."""
 
@@ -46,7 +49,7 @@ def judge(frames: Frames, ours: Frames, around: Frames) -> Verdict:
     turns = min(range(4), key=lambda turn: _difference(np.rot90(frames, turn, (1, 2)), ours))
     upright = np.rot90(frames, turns, (1, 2))
     small = shrunk(upright)
-    steps, levels = _nearest(small.astype(np.float32), around.astype(np.float32), _ALIKE_LEVELS)
+    steps, levels = _nearest(_without_shade(small, around), around.astype(np.float32), _ALIKE_LEVELS)
     notes = [f"turned by {90 * turns} degrees"] if turns else []
     wrong = []
     if max(levels) > _STRANGE_LEVELS:
@@ -55,6 +58,13 @@ def judge(frames: Frames, ours: Frames, around: Frames) -> Verdict:
         wrong = ["pictures that are nowhere near"] if max(distances) > _UNRELATED else []
     wrong += [f"{count} of {len(frames)} frames {step:+d}" for step, count in sorted(Counter(steps).items()) if step]
     return Verdict(not wrong, "; ".join(wrong + notes), round(_difference(upright, ours), 2))
+
+
+def _without_shade(small: Frames, around: Frames) -> NDArray[np.float32]:
+    """``small`` without what most frames have more of a colour than the wanted ones, or less."""
+    pictures = small.astype(np.float32)
+    shade = np.median((pictures - around[:, AROUND]).mean(axis=(1, 2)), axis=0)
+    return np.asarray(pictures - np.clip(shade, -_SHADE_LEVELS, _SHADE_LEVELS), np.float32)
 
 
 def _nearest(pictures: NDArray[np.float32], around: NDArray[np.float32], alike: float) -> tuple[list[int], list[float]]:
