@@ -121,7 +121,7 @@ class Decoder:
         if worker not in self._members:
             worker.kill("recycled")
             return
-        self._idle.put_nowait(worker)
+        self._idle.put(worker)
         if worker.decoded == self._policy.recycle_clips and worker not in self._retiring:
             self._retiring.add(worker)
             self._keep(asyncio.create_task(self._recycle(worker)))
@@ -155,7 +155,7 @@ class Decoder:
         except (OSError, WorkerEnded) as problem:
             raise WorkerDidNotStart(f"a decode process did not start ({problem}); the log says more") from problem
         self._members.add(worker)
-        self._idle.put_nowait(worker)
+        self._idle.put(worker)
 
     def _check_protections(self, worker: DecodeWorker, protections: Protections) -> None:
         """Say once what holds the processes back. Raises: WorkerDidNotStart: it is less than required."""

@@ -1,19 +1,47 @@
-"""The decode processes that wait for a video."""
+"""The decode processes that wait for a video, and the videos that wait for one."""
 
 import asyncio
+from collections import deque
 
 from app.inference.decode_worker import DecodeWorker
 
 
-class IdleWorkers(asyncio.LifoQueue[DecodeWorker]):
-    """The one that came last goes first: its memory is still in the processor's caches."""
+class IdleWorkers:
+    """The process that came last goes first: its memory is still in the processor's caches. Videos keep their order."""
 
-    def _init(self, maxsize: int) -> None:  # noqa: ARG002 asyncio.Queue leaves this to its heirs
-        self._queue: list[DecodeWorker] = []
+    def __init__(self) -> None:
+        self._idle: list[DecodeWorker] = []
+        self._turns: deque[asyncio.Future[DecodeWorker]] = deque()
+
+    def __len__(self) -> int:
+        """How many are idle."""
+        return len(self._idle)
+
+    async def get(self) -> DecodeWorker:
+        """The next process that is idle. Cancelling the call loses none."""
+        if self._idle:
+            return self._idle.pop()
+        turn: asyncio.Future[DecodeWorker] = asyncio.get_running_loop().create_future()
+        self._turns.append(turn)
+        try:
+            return await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():  # it came in the moment in which the caller left
+                self.put(turn.result())
+            raise
+
+    def put(self, worker: DecodeWorker) -> None:
+        """Hand ``worker`` to whoever waits longest, or keep it."""
+        while self._turns:
+            turn = self._turns.popleft()
+            if not turn.done():
+                turn.set_result(worker)
+                return
+        self._idle.append(worker)
 
     def discard(self, worker: DecodeWorker) -> bool:
         """Take out this one; False where it is not among them."""
-        if worker not in self._queue:
+        if worker not in self._idle:
             return False
-        self._queue.remove(worker)
+        self._idle.remove(worker)
         return True

@@ -1,0 +1,85 @@
+"""Processes and videos that wait for each other: nobody is passed over, and no process is lost."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import cast
+
+from app.inference.decode_worker import DecodeWorker
+from app.inference.idle_workers import IdleWorkers
+
+
+def worker(name: str) -> DecodeWorker:
+    return cast(DecodeWorker, name)
+
+
+A, B = worker("a"), worker("b")
+
+
+def run(test: Callable[[], Awaitable[None]]) -> None:
+    asyncio.run(asyncio.wait_for(test(), 5))
+
+
+async def asking(idle: IdleWorkers, count: int) -> "list[asyncio.Task[DecodeWorker]]":
+    """Calls that wait."""
+    asked = [asyncio.create_task(idle.get()) for _ in range(count)]
+    await asyncio.sleep(0)
+    return asked
+
+
+def test_the_process_that_came_last_goes_first() -> None:
+    async def test() -> None:
+        idle = IdleWorkers()
+        idle.put(A)
+        idle.put(B)
+        assert [await idle.get(), await idle.get()] == [B, A]
+
+    run(test)
+
+
+def test_who_waits_longest_is_served_first() -> None:
+    async def test() -> None:
+        idle = IdleWorkers()
+        first, second = await asking(idle, 2)
+        idle.put(A)
+        assert await first == A
+        assert not second.done()
+        idle.put(B)
+        assert await second == B
+
+    run(test)
+
+
+def test_a_caller_that_has_left_is_passed_over() -> None:
+    async def test() -> None:
+        idle = IdleWorkers()
+        leaving, staying = await asking(idle, 2)
+        leaving.cancel()
+        await asyncio.wait([leaving])
+        idle.put(A)
+        assert await staying == A
+
+    run(test)
+
+
+def test_a_process_that_comes_as_its_caller_leaves_goes_to_the_next() -> None:
+    async def test() -> None:
+        idle = IdleWorkers()
+        leaving, staying = await asking(idle, 2)
+        idle.put(A)
+        leaving.cancel()
+        assert await staying == A
+        assert leaving.cancelled()
+
+    run(test)
+
+
+def test_one_that_is_taken_out_is_given_to_nobody() -> None:
+    async def test() -> None:
+        idle = IdleWorkers()
+        idle.put(A)
+        idle.put(B)
+        assert idle.discard(B)
+        assert not idle.discard(B)
+        assert await idle.get() == A
+
+    run(test)
