@@ -2,101 +2,72 @@
 
 Each frame names the slots that it is stored in (``refresh_frame_flags``) and those it is predicted from (``ref_frame_idx``);
 probabilities, motion vectors and film grain come from the same slots. So it needs the frames in them and no others.
-
-Source: AV1 Bitstream & Decoding Process Specification, 5.3 (OBU), 5.5 (sequence header), 5.9 (frame header).
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
 
-_SEQUENCE_HEADER, _FRAME_HEADER, _FRAME = 1, 3, 6
-_KEY, _INTER, _INTRA_ONLY, _SWITCH = range(4)
-_SLOTS = 8
-_ALL_SLOTS = 255
-_REFERENCES_PER_FRAME = 7
-_SELECT = 2
+from clips.av1_headers import (
+    ALL_SLOTS,
+    FRAME,
+    FRAME_HEADER,
+    SEQUENCE_HEADER,
+    SLOTS,
+    FrameHeader,
+    Sequence,
+    UnknownLayout,
+    frame_header,
+    sequence_header,
+    units,
+)
+from clips.references import MOST_UNITS, Budget
+
 _AV1C_BYTES = 4
-_MOST_UNITS = 500_000
-_HEADER_BYTES = 96
-"""More than the part of a header that is read."""
-
-
-class UnknownLayout(Exception):
-    """Headers that are not followed here: spatial layers, references that are missing, data that breaks off."""
 
 
 def references(extradata: bytes, packets: Iterable[memoryview]) -> list[tuple[int, ...]]:
     """For each packet (temporal unit), the earlier packets that hold the frames it is predicted from; none for a keyframe.
 
-    ``extradata`` is the container's av1C record. Raises: UnknownLayout.
+    ``extradata`` is the container's av1C record. Raises: UnknownLayout, TooManyUnits.
     """
-    slots = _Slots()
-    for payload in _payloads(memoryview(extradata)[_AV1C_BYTES:], _SEQUENCE_HEADER):
-        slots.sequence = _sequence_header(_Bits(payload))
+    budget = Budget(MOST_UNITS)
+    slots = _Slots(budget)
+    for kind, payload in units(memoryview(extradata)[_AV1C_BYTES:]):
+        budget.spend()
+        if kind == SEQUENCE_HEADER:
+            slots.sequence = sequence_header(payload)
     return [slots.pass_packet(number, packet) for number, packet in enumerate(packets)]
-
-
-@dataclass(frozen=True)
-class _Sequence:
-    """What the layout of a frame header depends on."""
-
-    reduced_still_picture: bool
-    frame_presentation_time_bits: int
-    """0 where frames carry no presentation time."""
-    buffer_removal_time_bits: int
-    """0 where frames carry no buffer removal times."""
-    operating_points: tuple[int, ...]
-    """``operating_point_idc`` of those with a decoder model."""
-    frame_id_bits: int
-    delta_frame_id_bits: int
-    screen_content_tools: int
-    integer_mv: int
-    order_hint_bits: int
-
-
-@dataclass(frozen=True)
-class _FrameHeader:
-    shown_slot: int | None
-    """Slot that is shown once more (``show_existing_frame``); such a header holds nothing else."""
-    is_key: bool
-    stored_in: int
-    """``refresh_frame_flags``"""
-    predicted_from: frozenset[int]
-    """Slots."""
 
 
 class _Slots:
     """The eight reference slots while the packets of a stream pass by: which packet holds the frame in each."""
 
-    def __init__(self) -> None:
-        self.sequence: _Sequence | None = None
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self.sequence: Sequence | None = None
         self._start: int | None = None
         """The latest packet with a sequence header, which comes with a keyframe."""
-        self._packet: list[int | None] = [None] * _SLOTS
-        self._units = 0
-        self._is_key = [False] * _SLOTS
+        self._packet: list[int | None] = [None] * SLOTS
+        self._is_key = [False] * SLOTS
 
     def pass_packet(self, number: int, packet: memoryview) -> tuple[int, ...]:
         """The packets that packet ``number`` needs."""
         needed: set[int] = set()
-        for kind, payload in _units(packet):
-            self._units += 1
-            if self._units > _MOST_UNITS:
-                raise UnknownLayout("more units than any encoder makes")
-            if kind == _SEQUENCE_HEADER:
-                self.sequence = _sequence_header(_Bits(payload))
+        for kind, payload in units(packet):
+            self._budget.spend()
+            if kind == SEQUENCE_HEADER:
+                self.sequence = sequence_header(payload)
                 self._start = number
-            elif kind in (_FRAME_HEADER, _FRAME):
+            elif kind in (FRAME_HEADER, FRAME):
                 if self.sequence is None:
                     raise UnknownLayout("a frame comes before the sequence header")
-                needed |= self._pass_frame(number, _frame_header(_Bits(payload), self.sequence))
+                needed |= self._pass_frame(number, frame_header(payload, self.sequence))
         return tuple(sorted(needed - {number}))
 
-    def _pass_frame(self, number: int, header: _FrameHeader) -> set[int]:
+    def _pass_frame(self, number: int, header: FrameHeader) -> set[int]:
         if header.shown_slot is not None:
             needed = {self._held_in(header.shown_slot)}
             if self._is_key[header.shown_slot]:  # a keyframe that is shown late starts the stream anew
-                self._store(number, _ALL_SLOTS, is_key=True)
+                self._store(number, ALL_SLOTS, is_key=True)
             return needed
         needed = {self._held_in(slot) for slot in header.predicted_from}
         if not needed and self._start is not None:  # a frame that needs no other still needs the sequence header
@@ -111,180 +82,6 @@ class _Slots:
         return packet
 
     def _store(self, number: int, slots: int, is_key: bool) -> None:
-        for slot in range(_SLOTS):
+        for slot in range(SLOTS):
             if slots >> slot & 1:
                 self._packet[slot], self._is_key[slot] = number, is_key
-
-
-class _Bits:
-    """Unsigned numbers from the most significant bit on."""
-
-    def __init__(self, data: memoryview) -> None:
-        head = data[:_HEADER_BYTES]
-        self._number, self._left = int.from_bytes(head, "big"), 8 * len(head)
-
-    def read(self, count: int) -> int:
-        """The next ``count`` bits. Raises: UnknownLayout: there are fewer."""
-        self._left -= count
-        if self._left < 0:
-            raise UnknownLayout("a header breaks off")
-        return (self._number >> self._left) & ((1 << count) - 1)
-
-    def flag(self) -> bool:
-        """The next bit."""
-        return self.read(1) == 1
-
-    def skip_uvlc(self) -> None:
-        """Pass over a number of variable length."""
-        zeros = 0
-        while not self.flag():
-            zeros += 1
-        self.read(min(zeros, 32))
-
-
-def _payloads(data: memoryview, wanted: int) -> Iterator[memoryview]:
-    return (payload for kind, payload in _units(data) if kind == wanted)
-
-
-def _units(data: memoryview) -> Iterator[tuple[int, memoryview]]:
-    """Type and payload of each open bitstream unit (OBU)."""
-    at = 0
-    while at < len(data):
-        header, at = data[at], at + 1
-        if header & 4:
-            if at >= len(data) or data[at] >> 3 & 3:
-                raise UnknownLayout("spatial layers")
-            at += 1
-        size = len(data) - at
-        if header & 2:
-            size, at = _leb128(data, at)
-        yield header >> 3 & 15, data[at : at + size]
-        at += size
-
-
-def _leb128(data: memoryview, at: int) -> tuple[int, int]:
-    """A number of seven bits a byte, least significant first, and the place behind it."""
-    value = 0
-    for shift in range(0, 56, 7):
-        if at >= len(data):
-            break
-        value |= (data[at] & 127) << shift
-        at += 1
-        if not data[at - 1] & 128:
-            return value, at
-    raise UnknownLayout("a size breaks off")
-
-
-def _sequence_header(bits: _Bits) -> _Sequence:
-    """5.5.1"""
-    bits.read(4)  # seq_profile, still_picture
-    reduced = bits.flag()
-    presentation_bits = removal_bits = 0
-    points: tuple[int, ...] = ()
-    if reduced:
-        bits.read(5)
-    else:
-        presentation_bits, removal_bits, points = _timing(bits)
-    width_bits, height_bits = bits.read(4) + 1, bits.read(4) + 1
-    bits.read(width_bits + height_bits)
-    id_bits = delta_bits = 0
-    if not reduced and bits.flag():
-        delta_bits = bits.read(4) + 2
-        id_bits = bits.read(3) + delta_bits + 1
-    bits.read(3)  # 128x128 superblocks, filter intra, intra edge filter
-    tools, integer_mv, hint_bits = (_SELECT, _SELECT, 0) if reduced else _tools(bits)
-    return _Sequence(reduced, presentation_bits, removal_bits, points, id_bits, delta_bits, tools, integer_mv, hint_bits)
-
-
-def _timing(bits: _Bits) -> tuple[int, int, tuple[int, ...]]:
-    """Bits of a presentation time and of a removal time (0: not sent), and the operating points with a decoder model."""
-    equal_interval = model = False
-    delay_bits = removal_bits = presentation_bits = 0
-    if bits.flag():
-        bits.read(64)
-        if equal_interval := bits.flag():
-            bits.skip_uvlc()
-        if model := bits.flag():
-            delay_bits = bits.read(5) + 1
-            bits.read(32)
-            removal_bits, presentation_bits = bits.read(5) + 1, bits.read(5) + 1
-    has_display_delay = bits.flag()
-    points = []
-    for _ in range(bits.read(5) + 1):
-        point = bits.read(12)
-        if bits.read(5) > 7:
-            bits.read(1)
-        if model and bits.flag():
-            bits.read(2 * delay_bits + 1)
-            points.append(point)
-        if has_display_delay and bits.flag():
-            bits.read(4)
-    return (presentation_bits if model and not equal_interval else 0), removal_bits, tuple(points)
-
-
-def _tools(bits: _Bits) -> tuple[int, int, int]:
-    """``seq_force_screen_content_tools``, ``seq_force_integer_mv``, bits of an order hint."""
-    bits.read(4)  # interintra, masked, warped motion, dual filter
-    if order_hint := bits.flag():
-        bits.read(2)
-    tools = _SELECT if bits.flag() else bits.read(1)
-    integer_mv = _SELECT
-    if tools and not bits.flag():
-        integer_mv = bits.read(1)
-    return tools, integer_mv, bits.read(3) + 1 if order_hint else 0
-
-
-def _frame_header(bits: _Bits, sequence: _Sequence) -> _FrameHeader:
-    """5.9.2, up to the reference slots."""
-    if sequence.reduced_still_picture:
-        return _FrameHeader(None, True, _ALL_SLOTS, frozenset())
-    if bits.flag():  # show_existing_frame
-        return _FrameHeader(bits.read(3), False, 0, frozenset())
-    kind, shown = bits.read(2), bits.flag()
-    if shown:
-        bits.read(sequence.frame_presentation_time_bits)
-    else:
-        bits.read(1)
-    resilient = kind == _SWITCH or (kind == _KEY and shown) or bits.flag()
-    _skip_to_primary_reference(bits, sequence, kind)
-    is_intra = kind in (_KEY, _INTRA_ONLY)
-    if not (is_intra or resilient):
-        bits.read(3)  # primary_ref_frame: one of ref_frame_idx
-    if sequence.buffer_removal_time_bits:
-        _skip_removal_times(bits, sequence)
-    stored_in = _ALL_SLOTS if kind == _SWITCH or (kind == _KEY and shown) else bits.read(8)
-    if is_intra:
-        return _FrameHeader(None, kind == _KEY, stored_in, frozenset())
-    if resilient and sequence.order_hint_bits:
-        bits.read(_SLOTS * sequence.order_hint_bits)
-    return _FrameHeader(None, False, stored_in, _reference_slots(bits, sequence))
-
-
-def _skip_to_primary_reference(bits: _Bits, sequence: _Sequence, kind: int) -> None:
-    bits.read(1)  # disable_cdf_update
-    tools = bits.read(1) if sequence.screen_content_tools == _SELECT else sequence.screen_content_tools
-    if tools and sequence.integer_mv == _SELECT:
-        bits.read(1)
-    bits.read(sequence.frame_id_bits)
-    if kind != _SWITCH:
-        bits.read(1)  # frame_size_override_flag
-    bits.read(sequence.order_hint_bits)
-
-
-def _skip_removal_times(bits: _Bits, sequence: _Sequence) -> None:
-    """Spatial and temporal layers are not told apart: a stream that has them and sends these times is refused."""
-    if not bits.flag():
-        return
-    if any(sequence.operating_points):
-        raise UnknownLayout("buffer removal times of layers")
-    bits.read(sequence.buffer_removal_time_bits * len(sequence.operating_points))
-
-
-def _reference_slots(bits: _Bits, sequence: _Sequence) -> frozenset[int]:
-    if sequence.order_hint_bits and bits.flag():  # frame_refs_short_signaling: the decoder works the other five out
-        return frozenset(range(_SLOTS))
-    slots = set()
-    for _ in range(_REFERENCES_PER_FRAME):
-        slots.add(bits.read(3))
-        bits.read(sequence.delta_frame_id_bits)
-    return frozenset(slots)

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from av.video.stream import VideoStream
 
 from clips import av1
+from clips.av1_headers import UnknownLayout
 from clips.container import VideoPacket
 from clips.plan import CodedFrame
-from clips.references import unreferenced
+from clips.references import TooManyUnits, unreferenced
 
 _WITHOUT_TIMES = ("avi",)
 """Containers that store frames in decoding order and no presentation times."""
@@ -36,7 +37,7 @@ def coded_frames(packets: Sequence[VideoPacket], stream: VideoStream, container:
     if codec in ("libdav1d", "av1"):
         try:
             return _as_named(times, av1.references(extradata, data))
-        except av1.UnknownLayout:
+        except (UnknownLayout, TooManyUnits):
             pass
     return _chain(times, packets, disposable, leading_by_place=codec in _MPEG)
 

@@ -20,7 +20,7 @@ _MPEG4_VOP = b"\0\0\1\xb6"
 _MPEG_PICTURE = b"\0\0\1\0"
 _START_CODE = b"\0\0\1"
 _USUAL_HEADER_BYTES = 64
-_MOST_UNITS = 500_000
+MOST_UNITS = 500_000
 """In all of a stream: twelve for each of 40,000 frames. A file of empty units would take a minute to look through."""
 
 
@@ -64,7 +64,7 @@ def unreferenced(codec: str, extradata: bytes, frames: Sequence[memoryview]) -> 
     ``codec`` is FFmpeg's name of it; ``extradata`` its configuration record, which tells how H.264 and HEVC are packed.
     """
     try:
-        return _unreferenced(codec, extradata, frames, Budget(_MOST_UNITS))
+        return _unreferenced(codec, extradata, frames, Budget(MOST_UNITS))
     except TooManyUnits:
         return [False] * len(frames)
 

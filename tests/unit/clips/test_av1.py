@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clips import ClipSpec, av1, load_clip
+from clips.av1_headers import UnknownLayout
 from clips.plan import plan_decoding
+from clips.references import TooManyUnits
 from tests.encodings import AV1, ENCODINGS, grainy
 from tests.front_to_back import front_to_back
 from tests.unit.clips.coded_video import coded_video
@@ -71,19 +73,19 @@ def test_deep_pyramids_of_slow_presets_are_followed() -> None:
 )
 def test_what_is_not_followed_is_named(packet: bytes, why: str) -> None:
     extradata, _ = taken_apart("av1-pyramid")
-    with pytest.raises(av1.UnknownLayout, match=why):
+    with pytest.raises(UnknownLayout, match=why):
         named(extradata, [packet])
 
 
 def test_a_frame_before_any_sequence_header_is_not_followed() -> None:
     packets = taken_apart("av1-pyramid")[1]
-    with pytest.raises(av1.UnknownLayout, match="before the sequence header"):
+    with pytest.raises(UnknownLayout, match="before the sequence header"):
         named(b"", packets[1:])
 
 
 def test_a_frame_whose_reference_is_not_there_is_not_followed() -> None:
     extradata, packets = taken_apart("av1-pyramid")
-    with pytest.raises(av1.UnknownLayout, match="not there"):
+    with pytest.raises(UnknownLayout, match="not there"):
         named(extradata, packets[1:])
 
 
@@ -91,9 +93,11 @@ def test_a_stream_of_more_units_than_any_encoder_makes_is_not_followed(monkeypat
     extradata, packets = taken_apart("av1-pyramid")
     padded = [b"\x7a\x00" * 50 + packet for packet in packets]  # padding without a byte of it
     assert named(extradata, padded) == named(extradata, packets)
-    monkeypatch.setattr(av1, "_MOST_UNITS", 1000)
-    with pytest.raises(av1.UnknownLayout):
+    monkeypatch.setattr(av1, "MOST_UNITS", 1000)
+    with pytest.raises(TooManyUnits):
         named(extradata, padded)
+    with pytest.raises(TooManyUnits):
+        named(extradata + b"\x7a\x00" * 1001, packets)
 
 
 INTACT = taken_apart("av1-pyramid")
@@ -109,7 +113,7 @@ def test_headers_that_are_broken_anyhow_give_references_to_earlier_frames_or_are
     broken = [*packets[:number], packet[:place] + noise + packet[place + len(noise) :], *packets[number + 1 :]]
     try:
         references = named(extradata, broken)
-    except av1.UnknownLayout:
+    except UnknownLayout:
         return
     assert len(references) == 40
     assert all(0 <= earlier < n for n, needed in enumerate(references) for earlier in needed)
