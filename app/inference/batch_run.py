@@ -39,14 +39,14 @@ class BatchRun:
         metrics.BATCH_SIZE.labels(self._name).observe(len(clips))
         try:
             rows = self._checked(await self._run(clips), len(clips))
-        except OutOfDeviceMemory:
-            self._lower(len(clips))
-            return await self._halves(clips)
+        except OutOfDeviceMemory as problem:
+            self._lower(len(clips), problem)
         except Exception:  # noqa: BLE001 whatever the model raises, every caller must be answered and the next batch run
             logs.exception("batch_failed", model=self._name, batch_size=len(clips))
-            return await self._halves(clips)
-        self._went_well(len(clips))
-        return rows
+        else:
+            self._went_well(len(clips))
+            return rows
+        return await self._halves(clips)
 
     async def _halves(self, clips: Clips) -> Probabilities:
         """Both halves on their own; nothing is left to halve of one clip, which fails."""
@@ -55,10 +55,11 @@ class BatchRun:
         half = len(clips) // 2
         return np.concatenate([await self.rows(clips[:half]), await self.rows(clips[half:])])
 
-    def _lower(self, num_clips: int) -> None:
+    def _lower(self, num_clips: int, problem: OutOfDeviceMemory) -> None:
         self._gone_well = 0
         self.max_batch_size = max(1, min(self.max_batch_size, num_clips // 2))
-        logs.warning("batch_out_of_memory", model=self._name, batch_size=num_clips, max_batch_size=self.max_batch_size)
+        sizes = {"batch_size": num_clips, "max_batch_size": self.max_batch_size}
+        logs.warning("batch_out_of_memory", model=self._name, **sizes, problem=str(problem))
 
     def _went_well(self, num_clips: int) -> None:
         if num_clips < self.max_batch_size or self.max_batch_size == self._most:

@@ -62,7 +62,7 @@ class Session:
             probabilities: NDArray[np.float32] = self._session.run(["probabilities"], {"clips": np.stack(clips)})[0]
         except Exception as problem:  # onnxruntime's exceptions share no base class
             if any(words in str(problem) for words in _OUT_OF_MEMORY):
-                raise OutOfDeviceMemory from problem
+                raise OutOfDeviceMemory(_first_line(problem)) from problem
             raise
         return probabilities
 

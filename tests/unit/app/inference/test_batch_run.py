@@ -1,42 +1,18 @@
 """Batches that fail: the clip that is to blame is found, and a device without memory gets smaller ones."""
 
 import asyncio
-from collections.abc import Sequence
 
 import numpy as np
 import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from app.inference.batch_run import _RUNS_BEFORE_LARGER, BatchRun, OutOfDeviceMemory
-from app.inference.session import Session, SessionOptions
+from app.inference.session import ProviderUnavailable, Session, SessionOptions
 from tests.colour_model import LABELS, SPEC, colour_graph
-
-SHAPE = (1, 2, 2, 3)
-
-
-def clip(number: int) -> NDArray[np.uint8]:
-    return np.full(SHAPE, number, np.uint8)
-
-
-class Model:
-    """Answers each clip with its number; fails on any batch that holds poison, or more clips than there is memory for."""
-
-    def __init__(self, poison: set[int] | None = None, memory: int = 1000) -> None:
-        self.poison, self.memory = poison or set(), memory
-        self.batches: list[list[int]] = []
-
-    async def __call__(self, clips: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        numbers = [int(c.flat[0]) for c in clips]
-        self.batches.append(numbers)
-        if len(clips) > self.memory:
-            raise OutOfDeviceMemory
-        if self.poison.intersection(numbers):
-            raise RuntimeError("a kernel does not like this")
-        return np.array([[n, -n] for n in numbers], np.float32)
+from tests.unit.app.inference.echo_model import EchoModel, clip
 
 
 def rows_of(runs: BatchRun, count: int) -> list[float]:
@@ -44,7 +20,7 @@ def rows_of(runs: BatchRun, count: int) -> list[float]:
 
 
 def test_the_clip_that_is_to_blame_fails_alone() -> None:
-    model = Model(poison={5})
+    model = EchoModel(poison={5})
     answered = rows_of(BatchRun("echo/1", 2, model, 8), 8)
     assert answered == pytest.approx([0, 1, 2, 3, 4, float("nan"), 6, 7], nan_ok=True)
     assert model.batches == [[*range(8)], [0, 1, 2, 3], [4, 5, 6, 7], [4, 5], [4], [5], [6, 7]]
@@ -52,14 +28,14 @@ def test_the_clip_that_is_to_blame_fails_alone() -> None:
 
 @given(st.integers(1, 16), st.sets(st.integers(0, 15)), st.integers(1, 20))
 def test_whoever_is_to_blame_all_others_are_answered(count: int, poison: set[int], memory: int) -> None:
-    model = Model(poison, memory)
+    model = EchoModel(poison, memory)
     answered = rows_of(BatchRun("echo/1", 2, model, 16), count)
     assert answered == pytest.approx([float("nan") if n in poison else n for n in range(count)], nan_ok=True)
     assert len(model.batches) < 2 * count
 
 
 def test_a_device_without_memory_gets_half_from_then_on_and_more_once_that_goes_well() -> None:
-    model = Model(memory=4)
+    model = EchoModel(memory=4)
     runs = BatchRun("echo/1", 2, model, 16)
     assert rows_of(runs, 16) == list(range(16))
     assert runs.max_batch_size == 4
@@ -70,7 +46,7 @@ def test_a_device_without_memory_gets_half_from_then_on_and_more_once_that_goes_
 
 
 def test_small_batches_prove_nothing_about_larger_ones() -> None:
-    model = Model(memory=4)
+    model = EchoModel(memory=4)
     runs = BatchRun("echo/1", 2, model, 16)
     rows_of(runs, 16)
     for _ in range(2 * _RUNS_BEFORE_LARGER):
@@ -79,7 +55,7 @@ def test_small_batches_prove_nothing_about_larger_ones() -> None:
 
 
 def test_one_clip_too_many_for_the_device_fails() -> None:
-    runs = BatchRun("echo/1", 2, Model(memory=0), 8)
+    runs = BatchRun("echo/1", 2, EchoModel(memory=0), 8)
     assert np.isnan(rows_of(runs, 2)).all()
     assert runs.max_batch_size == 1
 
@@ -89,7 +65,7 @@ def greedy_graph(most_clips: int) -> onnx.ModelProto:
     model = colour_graph()
     graph = model.graph
     probabilities = graph.node.pop()
-    constants = {"free": [most_clips], "none": [0], "terabytes": [1 << 45], "first": [0]}
+    constants = {"free": [most_clips], "none": [0], "terabytes": [1 << 45]}
     graph.initializer.extend(numpy_helper.from_array(np.array(v, np.int64), name) for name, v in constants.items())
     graph.node.extend(
         [
@@ -108,10 +84,19 @@ def greedy_graph(most_clips: int) -> onnx.ModelProto:
     return model
 
 
+def session(most_clips: int, max_batch_size: int) -> Session:
+    options = SessionOptions(intra_op_threads=1, max_batch_size=max_batch_size)
+    return Session(greedy_graph(most_clips).SerializeToString(), SPEC.shape, len(LABELS), "cpu", options)
+
+
 def test_a_session_that_lacks_memory_says_so() -> None:
-    options = SessionOptions(intra_op_threads=1, max_batch_size=1)
-    session = Session(greedy_graph(most_clips=2).SerializeToString(), SPEC.shape, len(LABELS), "cpu", options)
+    greedy = session(most_clips=2, max_batch_size=1)
     clips = [np.zeros(SPEC.shape, np.uint8)] * 3
-    assert session.run(clips[:2]).shape == (2, len(LABELS))
-    with pytest.raises(OutOfDeviceMemory):
-        session.run(clips)
+    assert greedy.run(clips[:2]).shape == (2, len(LABELS))
+    with pytest.raises(OutOfDeviceMemory, match="alloc"):
+        greedy.run(clips)
+
+
+def test_a_session_whose_largest_batch_finds_no_memory_is_refused_with_the_reason() -> None:
+    with pytest.raises(ProviderUnavailable, match="alloc"):
+        session(most_clips=2, max_batch_size=4)

@@ -6,46 +6,13 @@ from time import monotonic
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from app.errors import DeadlineExceeded, Draining, InferenceFailed, QueueFull
 from app.inference.batcher import Batcher, BatchPolicy, Outcome
+from tests.unit.app.inference.echo_model import SHAPE, EchoModel, clip, run
 
-SHAPE = (1, 2, 2, 3)
 LATER = 60.0
-NOW_SECONDS = 5.0
-"""Longest that any of these tests may take; none waits for time to pass."""
-
-
-def clip(number: int) -> NDArray[np.uint8]:
-    return np.full(SHAPE, number, np.uint8)
-
-
-class EchoModel:
-    """Answers each clip with its own number. While ``gate`` is closed, a batch that was started does not end."""
-
-    def __init__(self) -> None:
-        self.batches: list[list[int]] = []
-        self.started = asyncio.Event()
-        self.gate = asyncio.Event()
-        self.gate.set()
-
-    async def __call__(self, clips: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        numbers = [int(c.flat[0]) for c in clips]
-        self.batches.append(numbers)
-        self.started.set()
-        await self.gate.wait()
-        return np.array([[n, -n] for n in numbers], np.float32)
-
-
-def run(test: Callable[[], Awaitable[None]]) -> None:
-    async def bounded() -> None:
-        async with asyncio.timeout(NOW_SECONDS):
-            await test()
-
-    asyncio.run(bounded())
 
 
 def batcher(model: Callable[..., Awaitable[NDArray[np.float32]]], policy: BatchPolicy | None = None) -> Batcher:
@@ -257,36 +224,6 @@ def test_a_clip_of_another_shape_never_enters_the_queue() -> None:
         queue = batcher(EchoModel())
         with pytest.raises(ValueError, match="takes uint8 clips"):
             await queue.infer(np.zeros((2, 2, 2, 3), np.uint8), monotonic() + LATER)
-        await queue.close()
-
-    run(test)
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.lists(st.sampled_from(["ask", "leave", "expire", "turn"]), max_size=60), st.integers(1, 5), st.integers(1, 12))
-def test_whatever_happens_each_clip_gets_one_outcome_and_its_own(steps: list[str], batch_size: int, queue_size: int) -> None:
-    async def test() -> None:
-        model = EchoModel()
-        queue = batcher(model, BatchPolicy(max_batch_size=batch_size, max_queue_size=queue_size))
-        asked: list[asyncio.Task[Outcome]] = []
-        for step in steps:
-            if step == "ask":
-                asked.append(ask(queue, len(asked)))
-            elif step == "expire":
-                asked.append(ask(queue, len(asked), seconds=-1))
-            elif step == "leave" and asked:
-                asked[len(asked) // 2].cancel()
-            await asyncio.sleep(0)
-            assert len(queue) <= queue_size
-        outcomes = await asyncio.gather(*asked, return_exceptions=True)
-        for number, outcome in enumerate(outcomes):
-            if isinstance(outcome, Outcome):
-                assert number_of(outcome) == number
-            else:
-                assert isinstance(outcome, asyncio.CancelledError | DeadlineExceeded | QueueFull)
-        computed = [number for batch in model.batches for number in batch]
-        assert len(set(computed)) == len(computed)
-        assert max(map(len, model.batches), default=0) <= batch_size
         await queue.close()
 
     run(test)

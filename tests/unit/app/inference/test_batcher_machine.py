@@ -4,45 +4,18 @@ Whatever happens, each clip gets one outcome and its own. `make fuzz` gives it 1
 """
 
 import asyncio
-from collections.abc import Sequence
 from time import monotonic
 
-import numpy as np
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
-from numpy.typing import NDArray
 
 from app.errors import DeadlineExceeded, Draining, InferenceFailed, QueueFull
-from app.inference.batch_run import OutOfDeviceMemory
 from app.inference.batcher import Batcher, BatchPolicy, Outcome
+from tests.unit.app.inference.echo_model import SHAPE, EchoModel, clip
 
-SHAPE = (1, 1, 1, 3)
 LATER = 60.0
-POISON = 1
-"""Second byte of a clip that makes its batch fail."""
 
 Asked = asyncio.Task[Outcome]
-
-
-class Model:
-    """Answers each clip with its number; a batch ends when the machine says so."""
-
-    def __init__(self) -> None:
-        self.memory = 100
-        self.computed: list[int] = []
-        self.largest = 0
-        self.gate = asyncio.Event()
-
-    async def __call__(self, clips: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        self.largest = max(self.largest, len(clips))
-        await self.gate.wait()
-        if len(clips) > self.memory:
-            raise OutOfDeviceMemory
-        if any(clip.flat[1] == POISON for clip in clips):
-            raise RuntimeError("poison")
-        numbers = [int(clip.flat[0]) for clip in clips]
-        self.computed += numbers
-        return np.array([[n, -n] for n in numbers], np.float32)
 
 
 class BatcherMachine(RuleBasedStateMachine):
@@ -55,19 +28,22 @@ class BatcherMachine(RuleBasedStateMachine):
         """An empty queue in front of a model that does not answer yet."""
         self.loop = asyncio.new_event_loop()
         self.policy = BatchPolicy(max_batch_size=batch_size, max_queue_size=queue_size)
-        self.callers: list[tuple[Asked, bool]] = []
+        self.callers: list[Asked] = []
         self.closing: asyncio.Task[None] | None = None
 
         async def build() -> None:
-            self.model = Model()
+            self.model = EchoModel()
+            self.model.gate.clear()
             self.queue = Batcher("machine/1", SHAPE, 2, self.model, self.policy)
 
         self.loop.run_until_complete(build())
 
     def _ask(self, seconds: float, poison: bool) -> Asked:
-        clip = np.array([len(self.callers) % 256, poison * POISON, 0], np.uint8).reshape(SHAPE)
-        task = self.loop.create_task(self.queue.infer(clip, monotonic() + seconds))
-        self.callers.append((task, poison))
+        number = len(self.callers)
+        if poison:
+            self.model.poison.add(number)
+        task = self.loop.create_task(self.queue.infer(clip(number), monotonic() + seconds))
+        self.callers.append(task)
         return task
 
     @rule(target=asked, poison=st.booleans())
@@ -111,7 +87,7 @@ class BatcherMachine(RuleBasedStateMachine):
         """No more wait, and no more run at once, than the policy says."""
         if hasattr(self, "queue"):
             assert len(self.queue) <= self.policy.max_queue_size
-            assert self.model.largest <= self.policy.max_batch_size
+            assert max(map(len, self.model.batches), default=0) <= self.policy.max_batch_size
 
     def teardown(self) -> None:
         """In the end nobody is left waiting, and everybody has what is theirs."""
@@ -124,19 +100,19 @@ class BatcherMachine(RuleBasedStateMachine):
 
     async def _settle(self) -> None:
         self.model.gate.set()
-        outcomes = await asyncio.gather(*(task for task, _ in self.callers), return_exceptions=True)
+        outcomes = await asyncio.gather(*self.callers, return_exceptions=True)
         await self.queue.close()
-        for number, ((_, poison), outcome) in enumerate(zip(self.callers, outcomes, strict=True)):
+        for number, outcome in enumerate(outcomes):
             if isinstance(outcome, Outcome):
-                assert not poison
+                assert number not in self.model.poison
                 assert int(outcome.probabilities[0]) == number
             elif isinstance(outcome, InferenceFailed):
-                assert poison
+                assert number in self.model.poison
             elif isinstance(outcome, Draining):
                 assert self.closing
             else:
                 assert isinstance(outcome, asyncio.CancelledError | DeadlineExceeded | QueueFull)
-        assert len(set(self.model.computed)) == len(self.model.computed), "a clip was answered twice"
+        assert len(set(self.model.answered)) == len(self.model.answered), "a clip was computed twice"
 
 
 TestBatcher = BatcherMachine.TestCase

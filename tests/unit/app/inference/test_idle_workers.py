@@ -1,11 +1,11 @@
 """Processes and videos that wait for each other: nobody is passed over, and no process is lost."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import cast
 
 from app.inference.decode_worker import DecodeWorker
 from app.inference.idle_workers import IdleWorkers
+from tests.unit.app.inference.echo_model import run
 
 
 def worker(name: str) -> DecodeWorker:
@@ -13,10 +13,6 @@ def worker(name: str) -> DecodeWorker:
 
 
 A, B = worker("a"), worker("b")
-
-
-def run(test: Callable[[], Awaitable[None]]) -> None:
-    asyncio.run(asyncio.wait_for(test(), 5))
 
 
 async def asking(idle: IdleWorkers, count: int) -> "list[asyncio.Task[DecodeWorker]]":

@@ -1,0 +1,56 @@
+"""A model for tests of the queue in front of one: it says which clips it was given."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.inference.batch_run import OutOfDeviceMemory
+
+SHAPE = (1, 2, 2, 3)
+NOW_SECONDS = 5.0
+"""Longest that any of these tests may take; none waits for time to pass."""
+
+
+def clip(number: int) -> NDArray[np.uint8]:
+    """A clip that ``EchoModel`` answers with ``number`` (0 to 255)."""
+    return np.full(SHAPE, number, np.uint8)
+
+
+class EchoModel:
+    """Answers each clip with its own number. While ``gate`` is closed, a batch that was started does not end.
+
+    Fails on any batch that holds ``poison``, or more clips than it has ``memory`` for.
+    """
+
+    def __init__(self, poison: Iterable[int] = (), memory: int = 1000) -> None:
+        self.poison, self.memory = set(poison), memory
+        self.batches: list[list[int]] = []
+        """Those that it was given."""
+        self.answered: list[int] = []
+        self.started = asyncio.Event()
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def __call__(self, clips: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        numbers = [int(c.flat[0]) for c in clips]
+        self.batches.append(numbers)
+        self.started.set()
+        await self.gate.wait()
+        if len(clips) > self.memory:
+            raise OutOfDeviceMemory("Failed to allocate memory")
+        if self.poison.intersection(numbers):
+            raise RuntimeError("a kernel does not like this")
+        self.answered += numbers
+        return np.array([[n, -n] for n in numbers], np.float32)
+
+
+def run(test: Callable[[], Awaitable[None]]) -> None:
+    """Run an async test to its end, which must be near."""
+
+    async def bounded() -> None:
+        async with asyncio.timeout(NOW_SECONDS):
+            await test()
+
+    asyncio.run(bounded())
