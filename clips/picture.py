@@ -23,7 +23,7 @@ class Scaler:
     """Frames to RGB of another size. One for all frames of a clip keeps its filters, which take longer to set up than a small
     frame to scale.
 
-    Those of 4:2:0 are scaled as they are and change colour afterwards, with as many pixels as are left: libswscale has
+    Frames of 4:2:0 are scaled as they are and change colour afterwards, with as many pixels as are left: libswscale has
     faster code for each of the two than for both at once, and loses less to rounding.
     """
 

@@ -90,8 +90,9 @@ def _is_bidirectional(kind: _PictureType, frame: memoryview) -> bool:
     """Whether the first picture is a B-picture; the second field of a frame is then one too."""
     for looked_at in (_USUAL_HEADER_BYTES, len(frame)):
         data = bytes(frame[:looked_at])
-        place = data.find(kind.start_code) + len(kind.start_code) + kind.offset
-        if len(kind.start_code) + kind.offset <= place < len(data):
+        found = data.find(kind.start_code)
+        place = found + len(kind.start_code) + kind.offset
+        if found >= 0 and place < len(data):
             return data[place] >> kind.shift & kind.mask == kind.b_picture
     return False
 

@@ -89,6 +89,13 @@ def grainy(name: str, num_frames: int = 40, keyframe_interval: int = 12) -> byte
     return grainy_video(num_frames, replace(ENCODINGS[name], keyframe_interval=keyframe_interval))
 
 
+def with_damaged_frame(number: int) -> bytes:
+    """The numbered grainy video as MPEG-4, one of its coded frames overwritten."""
+    return remuxed(
+        grainy("mpeg4-mp4"), "mp4", lambda packets: [*packets[:number], b"\xff" * len(packets[number]), *packets[number + 1 :]]
+    )
+
+
 def packed_divx() -> bytes:
     """An AVI as DivX wrote it: each B-picture lies behind the picture that follows it on screen, a placeholder in its place.
 

@@ -22,7 +22,7 @@ from clips import (
     load_clip,
 )
 from clips.container import open_container, read_packets, video_stream
-from tests.encodings import grainy
+from tests.encodings import grainy, with_damaged_frame
 from tests.videos import H264_MKV, MPEG2_TS, encode, growing_video, numbered_video, solid_picture, truncated
 
 SPEC = ClipSpec(num_frames=4, height=32, width=32)
@@ -52,14 +52,6 @@ def cut_short() -> bytes:
     return truncated(numbered_video(48, encoding=H264_MKV), 0.8)
 
 
-def one_damaged_frame(damaged: int = 3) -> bytes:
-    start = grainy("mpeg4-mp4")
-    with av.open(io.BytesIO(start)) as source:
-        packet = next(p for number, p in enumerate(source.demux(video=0)) if number == damaged)
-        data = bytes(packet)
-    return start.replace(data, b"\xff" * len(data))
-
-
 Case = tuple[Callable[[], bytes], float, float, type[ClipError]]
 CASES: dict[str, Case] = {
     # the video, a value that admits it, one that does not, and why not
@@ -70,7 +62,7 @@ CASES: dict[str, Case] = {
     "max_streams": (many_streams, MANY_STREAMS, MANY_STREAMS - 1, ClipError),
     "max_decoded_frames": (lambda: grainy("h264-plain", keyframe_interval=250), 36, 35, DurationOutOfRange),
     "min_frames": (numbered_video, 48, 49, TooFewFrames),
-    "max_damaged_fraction": (one_damaged_frame, 0.1, 0.0, DecodeFailed),
+    "max_damaged_fraction": (lambda: with_damaged_frame(3), 0.1, 0.0, DecodeFailed),
     "max_missing_fraction": (cut_short, 0.5, 0.01, DecodeFailed),
 }
 

@@ -10,8 +10,7 @@ import pytest
 from clips import ClipSpec, DecodeFailed, DecodeLimits, load_clip
 from clips.picture import to_picture
 from clips.pictures import Damage, _decode
-from tests.encodings import grainy
-from tests.unit.clips.test_limits import one_damaged_frame
+from tests.encodings import grainy, with_damaged_frame
 
 
 class Decoder:
@@ -56,7 +55,7 @@ def test_a_damaged_video_is_not_decoded_beyond_its_bound() -> None:
     spec = ClipSpec(num_frames=1, height=32, width=32)
     long_enough, too_short = (DecodeLimits(max_decoded_frames=frames) for frames in (40, 12))
     assert load_clip(grainy("mpeg4-mp4"), spec, too_short).video.frame_count == 40
-    damaged = one_damaged_frame(PLANNED)
+    damaged = with_damaged_frame(PLANNED)
     assert load_clip(damaged, spec, long_enough).video.partial
     with pytest.raises(DecodeFailed, match="too long to be decoded from its front"):
         load_clip(damaged, spec, too_short)
