@@ -4,10 +4,11 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import httpx
@@ -41,15 +42,20 @@ class LiveServer:
         lines = self.client.get("/metrics").text.splitlines()
         return next((float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(line_start)), 0.0)
 
+    def until(self, happens: Callable[[], bool], seconds: float = 60.0) -> None:
+        """Look until it has happened; a request after each look keeps this from spinning.
+
+        The bound is for what never happens: a busy machine takes its time, and how fast things are is no matter of tests.
+        """
+        deadline = monotonic() + seconds
+        while not happens():
+            assert self.client.get("/healthz").status_code == 200
+            assert monotonic() < deadline, f"it did not happen within {seconds:g} s"
+
     def stop(self, timeout_seconds: float = 40.0) -> int:
         """SIGTERM, and the exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout_seconds)
-
-
-def patient(seconds: float) -> float:
-    """Time for what takes ``seconds`` of an idle machine, on this one: other work takes its share of the processors."""
-    return seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 def command(*arguments: str) -> list[str]:

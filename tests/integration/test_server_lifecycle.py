@@ -15,7 +15,8 @@ from tests.colour_model import publish
 from tests.live_server import ROOT, LiveServer, command, environment, running_server, wait_until_started
 from tests.videos import GREEN, RED, solid_video
 
-HALF_A_SECOND_OF_WORK = 40
+SOME_WORK = 120
+"""A second or so for a batch."""
 
 
 def serve(repository: Path, *flags: str, **settings: object) -> "subprocess.CompletedProcess[str]":
@@ -98,18 +99,10 @@ def test_a_model_that_fails_its_golden_clip_is_never_ready(tmp_path: Path) -> No
 
 @pytest.fixture
 def slow_server(tmp_path: Path) -> Iterator[LiveServer]:
-    """Its model takes a fraction of a second for a batch of any size."""
-    publish(tmp_path, work=HALF_A_SECOND_OF_WORK)
+    """Its model takes a while for a batch of any size."""
+    publish(tmp_path, work=SOME_WORK)
     with running_server(tmp_path, tmp_path / "log", wait=False, intra_op_threads=1) as live:
         yield live
-
-
-def until_running(live: LiveServer, count: int) -> None:
-    """Ask until so many videos are inside the server; each look is a request, so this does not spin."""
-    for _ in range(1000):
-        if live.metric("clipserve_admitted ") >= count:
-            return
-    raise AssertionError("the videos never arrived")
 
 
 def test_a_server_that_loads_is_alive_and_not_ready_and_says_when_to_come_back(slow_server: LiveServer) -> None:
@@ -125,23 +118,24 @@ def test_sigterm_answers_what_was_admitted_refuses_the_rest_and_exits_0(slow_ser
     slow_server.classify(solid_video(RED))
     with ThreadPoolExecutor(12) as pool:
         admitted = [pool.submit(slow_server.classify, solid_video(GREEN)) for _ in range(12)]
-        until_running(slow_server, 12)
+        slow_server.until(lambda: slow_server.metric("clipserve_admitted ") == 12)
         slow_server.process.terminate()
+        slow_server.until(lambda: slow_server.client.get("/readyz").status_code == 503)
         ready, refused = slow_server.client.get("/readyz"), slow_server.classify(solid_video(RED))
         answers = [future.result() for future in admitted]
     assert (ready.status_code, ready.json()["code"]) == (503, "draining")
     assert (refused.status_code, refused.json()["code"]) == (503, "draining")
     assert int(refused.headers["retry-after"]) > 0
     assert {answer.status_code for answer in answers} == {200}
-    assert slow_server.process.wait(30) == 0
+    assert slow_server.process.wait(60) == 0
 
 
-def test_an_idle_server_stops_at_once_and_leaves_no_process(tmp_path: Path, repository: Path) -> None:
+def test_an_idle_server_stops_and_leaves_no_process(tmp_path: Path, repository: Path) -> None:
     with running_server(repository, tmp_path / "log") as live:
         children = ends_of(children_of(live))
         assert len(children) >= 2
-        assert live.stop(timeout_seconds=10) == 0
-        assert all(child.poll(10_000) for child in children)  # Python's own resource tracker ends a little later
+        assert live.stop() == 0
+        assert all(child.poll(60_000) for child in children)  # Python's own resource tracker ends a little later
 
 
 def test_a_server_that_is_killed_leaves_no_decode_process(tmp_path: Path, repository: Path) -> None:
@@ -149,7 +143,7 @@ def test_a_server_that_is_killed_leaves_no_decode_process(tmp_path: Path, reposi
         children = ends_of(children_of(live))
         live.process.kill()
         for child in children:
-            assert child.poll(10_000), "a decode process outlived the server"
+            assert child.poll(60_000), "a decode process outlived the server"
 
 
 def children_of(live: LiveServer) -> list[int]:

@@ -6,7 +6,7 @@ import pytest
 
 from tests.colour_model import publish
 from tests.conftest import SHARED_DATA
-from tests.live_server import LiveServer, patient, running_server
+from tests.live_server import LiveServer, running_server
 from tests.robustness.bombs import repeated_index
 from tests.robustness.fuzzing import MAX_WORKER_BYTES, STOPPED
 from tests.robustness.hostile_files import Row, every_way, rows
@@ -23,7 +23,7 @@ LONGEST_SECONDS = 10.0
 def hardened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     folder = tmp_path_factory.mktemp("hardened")
     publish(folder / "models")
-    with running_server(folder / "models", folder / "log", decode_timeout_seconds=patient(LONGEST_SECONDS)) as live:
+    with running_server(folder / "models", folder / "log", decode_timeout_seconds=LONGEST_SECONDS) as live:
         with PeakMemory(live.process.pid) as peak:
             yield live
         assert live.process.poll() is None
@@ -36,7 +36,7 @@ def hardened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
 def test_a_hostile_file_gets_the_answer_of_the_list(hardened: LiveServer, row: Row) -> None:
     for answer in every_way(hardened.client, (HOSTILE / row.file).read_bytes()):
         assert row.allows(answer), answer.text
-        assert answer.elapsed.total_seconds() < patient(LONGEST_SECONDS) + 1
+        assert answer.elapsed.total_seconds() < LONGEST_SECONDS + 1
         assert STOPPED not in answer.text
         assert "Traceback" not in answer.text
         assert "/" not in answer.json().get("detail", "")
@@ -70,7 +70,7 @@ def test_a_broken_file_is_answered_for_what_it_is(hardened: LiveServer, kind: st
     for answer in (hardened.classify(data), hardened.upload(data, "a.m3u8")):
         assert answer.status_code in statuses, answer.text
         assert STOPPED not in answer.text
-        assert answer.elapsed.total_seconds() < patient(LONGEST_SECONDS) + 1
+        assert answer.elapsed.total_seconds() < LONGEST_SECONDS + 1
 
 
 def test_every_byte_of_the_header_may_be_wrong(hardened: LiveServer) -> None:

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from time import monotonic
 
 import numpy as np
 import pytest
@@ -22,12 +21,15 @@ from app.inference.video_file import VideoFile
 from app.observability import metrics
 from clips import Clip, ClipSpec, DecodeFailed, DecodeLimits, load_clip
 from tests.colour_model import publish
-from tests.live_server import LiveServer, environment, patient, running_server
+from tests.live_server import LiveServer, environment, running_server
 from tests.robustness.hostile_process import ATTEMPTS, ONLY_REFUSED
+from tests.robustness.workers import decode_processes, locked_in_processes
 from tests.videos import Encoding, numbered_video
 
 SPEC = ClipSpec(num_frames=4, height=32, width=32)
 VIDEO = numbered_video()
+PROCESSES = 3
+"""Of a server: two that decode, and one that stands by."""
 SANDBOX = SandboxPolicy(cpu_seconds=1, memory_bytes=600 * 2**20)
 HOSTILE, WEAK = "tests.robustness.hostile_process", "tests.robustness.weak_process"
 
@@ -85,12 +87,12 @@ def decoders(policy: DecodePolicy, program: str) -> Iterator[RunTest]:
 
 @pytest.fixture(scope="module")
 def locked_in() -> Iterator[RunTest]:
-    yield from decoders(DecodePolicy(1, patient(20), DecodeLimits(), SANDBOX), HOSTILE)
+    yield from decoders(DecodePolicy(1, 30, DecodeLimits(), SANDBOX), HOSTILE)
 
 
 @pytest.fixture(scope="module")
 def at_large() -> Iterator[RunTest]:
-    yield from decoders(DecodePolicy(1, patient(20), DecodeLimits(), SandboxPolicy("off")), HOSTILE)
+    yield from decoders(DecodePolicy(1, 30, DecodeLimits(), SandboxPolicy("off")), HOSTILE)
 
 
 @needs_linux
@@ -182,9 +184,8 @@ def test_a_memory_balloon_costs_its_own_video(locked_in: RunTest) -> None:
 
 def test_a_video_that_burns_processor_time_is_cut_off(locked_in: RunTest) -> None:
     async def test(decoder: Decoder) -> None:
-        before, started = replaced("cpu"), monotonic()
+        before = replaced("cpu")
         assert "more than 1 s of processor time" in await told(decoder, "burn")
-        assert 1.0 <= monotonic() - started < patient(4)
         assert (await decode(decoder)).frames.shape == SPEC.shape
         assert replaced("cpu") == before + 1
 
@@ -285,17 +286,6 @@ def test_a_server_that_lacks_a_required_protection_ends_with_one_line(tmp_path: 
     assert "clipserve serve: decode processes cannot be held back by landlock_abi" in result.stderr.splitlines()[-1]
 
 
-def decode_processes(live: LiveServer) -> list[int]:
-    children = [
-        int(pid) for path in Path(f"/proc/{live.process.pid}/task").glob("*/children") for pid in path.read_text().split()
-    ]
-    return [pid for pid in children if b"decode_process" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-
-
-def seccomp_mode(pid: int) -> str:
-    return next(line.split()[1] for line in proc(pid, "status").splitlines() if line.startswith("Seccomp:"))
-
-
 def logged(live: LiveServer, event: str) -> list[dict[str, object]]:
     lines = [json.loads(line) for line in live.log.read_text().splitlines() if line.startswith("{")]
     return [line for line in lines if line["event"] == event]
@@ -308,7 +298,8 @@ def test_the_server_says_what_holds_its_decoders(tmp_path: Path, mode: str, leve
     with running_server(tmp_path / "models", tmp_path / "log", decode_sandbox=mode) as live:
         said = live.client.get("/readyz").json()["decode_protections"]
         assert said["seccomp"] is (mode == "auto")
-        assert {seccomp_mode(pid) for pid in decode_processes(live)} == {"2" if mode == "auto" else "0"}
+        live.until(lambda: len(decode_processes(live.process.pid)) == PROCESSES)
+        live.until(lambda: len(locked_in_processes(live.process.pid)) == (PROCESSES if mode == "auto" else 0))
         (line,) = logged(live, "decode_protections")
         assert line["level"] == (level if landlock.available_abi() else "warning")
         assert {name: line[name] for name in said} == said

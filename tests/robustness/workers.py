@@ -6,8 +6,11 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
+from tests.live_server import LiveServer
+
 _TICKS = os.sysconf("SC_CLK_TCK")
 _LOOK_SECONDS = 0.02
+_BUSY_SECONDS = 0.2
 
 
 def decode_processes(server_pid: int) -> list[int]:
@@ -17,14 +20,22 @@ def decode_processes(server_pid: int) -> list[int]:
     return [pid for pid in children if "decode_process" in _text(Path(f"/proc/{pid}/cmdline"))]
 
 
-def locked_in(server_pid: int) -> list[int]:
+def locked_in_processes(server_pid: int) -> list[int]:
     """Those that have gone into the sandbox, the last step of their start but for one small decode."""
     return [pid for pid in decode_processes(server_pid) if _field(pid, "Seccomp") == "2"]
 
 
-def is_gone(pid: int) -> bool:
-    """Whether the process has ended, if only a moment ago."""
-    return _field(pid, "State")[:1] in {"", "Z", "X"}
+def busy_process(live: LiveServer) -> int:
+    """The one that works while nothing else is asked of the server."""
+    before = {pid: cpu_seconds(pid) for pid in decode_processes(live.process.pid)}
+    busy: list[int] = []
+
+    def found() -> bool:
+        busy.extend(pid for pid, seconds in before.items() if cpu_seconds(pid) > seconds + _BUSY_SECONDS)
+        return bool(busy)
+
+    live.until(found)
+    return busy[0]
 
 
 def cpu_seconds(pid: int) -> float:

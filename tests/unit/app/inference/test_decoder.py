@@ -16,12 +16,11 @@ from app.inference import decode_worker
 from app.inference.decoder import ABANDONED_SECONDS, DecodePolicy, Decoder, WorkerDidNotStart
 from app.inference.video_file import VideoFile
 from clips import Clip, ClipError, ClipSpec, DecodeFailed, DecodeLimits, NotAVideo, TooFewFrames, load_clip
-from tests.live_server import patient
 from tests.videos import numbered_video, one_frame_video
 
 SPEC = ClipSpec(num_frames=4, height=32, width=32)
 VIDEO = numbered_video()
-TIMEOUT_SECONDS = 2.0
+TIMEOUT_SECONDS = 5.0
 
 RunTest = Callable[[Callable[[Decoder], Awaitable[None]]], None]
 
@@ -100,7 +99,7 @@ def test_a_refusal_arrives_as_itself_and_the_worker_goes_on(run: RunTest) -> Non
 def test_a_decode_that_outstays_its_time_is_killed_and_the_next_one_works(run: RunTest) -> None:
     async def test(decoder: Decoder) -> None:
         stop_the_worker(decoder)
-        with pytest.raises(DecodeFailed, match="longer than 2 s"):
+        with pytest.raises(DecodeFailed, match="longer than 5 s"):
             await decode(decoder)
         await decode(decoder)
 
@@ -205,10 +204,10 @@ def test_no_descriptor_stays_behind_on_either_side(run: RunTest) -> None:
     run(test)
 
 
-def test_a_dead_worker_is_replaced_within_two_seconds_and_without_a_request(run: RunTest) -> None:
+def test_a_dead_worker_is_replaced_without_a_request(run: RunTest) -> None:
     async def test(decoder: Decoder) -> None:
         await decode(decoder)
-        started, pid = monotonic(), the_worker_pid(decoder)
+        pid = the_worker_pid(decoder)
         os.kill(pid, signal.SIGKILL)
         worker = await decoder._idle.get()
         while worker.pid == pid:  # its death is not known yet
@@ -216,14 +215,37 @@ def test_a_dead_worker_is_replaced_within_two_seconds_and_without_a_request(run:
             await asyncio.sleep(0)
             worker = await decoder._idle.get()
         decoder._idle.put(worker)
-        assert monotonic() - started < patient(2)
 
     run(test)
 
 
+def test_one_that_stands_by_takes_the_place_of_one_that_died_and_no_other() -> None:
+    async def test() -> None:
+        decoder = Decoder(DecodePolicy(1, 30, DecodeLimits(), standby_workers=1))
+        await decoder.start()
+        try:
+            await asyncio.gather(*decoder._tasks)
+            hanging = await decoder._idle.get()
+            decoder._idle.put(hanging)  # which came last, so the next video is given to it
+            os.kill(hanging.pid, signal.SIGSTOP)
+            doomed, waiting = asyncio.create_task(decode(decoder)), asyncio.create_task(decode(decoder))
+            await asyncio.sleep(0)
+            assert len(decoder._idle) == 1, "one video at a time, however many stand by"
+            os.kill(hanging.pid, signal.SIGKILL)
+            with pytest.raises(DecodeFailed, match="stopped the decoder"):
+                await doomed
+            assert (await waiting).frames.shape == SPEC.shape
+            await asyncio.gather(*decoder._tasks)
+            assert len(decoder._members) == 2
+        finally:
+            await decoder.close()
+
+    asyncio.run(asyncio.wait_for(test(), 60))
+
+
 def test_a_worker_makes_way_after_its_share_of_videos_and_nobody_waits_for_it() -> None:
     async def test() -> None:
-        decoder = Decoder(DecodePolicy(1, patient(20), DecodeLimits(), recycle_clips=3))
+        decoder = Decoder(DecodePolicy(1, 30, DecodeLimits(), recycle_clips=3))
         await decoder.start()
         try:
             (first,) = decoder._workers
@@ -242,7 +264,7 @@ def test_a_worker_makes_way_after_its_share_of_videos_and_nobody_waits_for_it() 
 
 def test_a_worker_that_dies_while_its_successor_starts_has_no_other_successor() -> None:
     async def test() -> None:
-        decoder = Decoder(DecodePolicy(1, patient(20), DecodeLimits(), recycle_clips=2))
+        decoder = Decoder(DecodePolicy(1, 30, DecodeLimits(), recycle_clips=2))
         await decoder.start()
         try:
             (first,) = decoder._workers
