@@ -103,6 +103,7 @@ def _decode_policy(settings: Settings) -> DecodePolicy:
         sandbox=SandboxPolicy(settings.decode_sandbox, settings.decode_cpu_seconds, settings.decode_memory_bytes),
         accelerator=settings.decode_accelerator,
         recycle_clips=settings.decode_recycle_clips,
+        standby_workers=settings.decode_standby_workers,
     )
 
 

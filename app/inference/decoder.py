@@ -35,6 +35,8 @@ class DecodePolicy:
     accelerator: AcceleratorChoice = "none"
     recycle_clips: int = 1000
     """Videos after which a process makes way for a fresh one."""
+    standby_workers: int = 0
+    """Processes beyond ``workers``, so that as many can decode while one that ended is replaced."""
 
 
 class WorkerDidNotStart(CommandError):
@@ -51,6 +53,7 @@ class Decoder:
         self.accelerator_problem: str | None = None
         """Why the one that was asked for is not used."""
         self._policy = policy
+        self._turns = asyncio.Semaphore(policy.workers)  # processes that stand by are not for more videos at once
         self._idle = IdleWorkers()
         self._workers: set[DecodeWorker] = set()
         self._members: set[DecodeWorker] = set()  # those that are to be replaced when they end
@@ -60,11 +63,13 @@ class Decoder:
         self._undertaker = ThreadPoolExecutor(1, thread_name_prefix="decode")  # waits for what was killed
 
     async def start(self) -> None:
-        """Return once every process can decode.
+        """Return once every process can decode; those that stand by start after that.
 
         Raises: WorkerDidNotStart: one cannot, or lacks a protection that is required.
         """
         await asyncio.gather(*(self._start_worker() for _ in range(self._policy.workers)))
+        for _ in range(self._policy.standby_workers):
+            self._keep(asyncio.create_task(self._add_worker()))
 
     async def close(self) -> None:
         """End every process; videos that are being decoded fail."""
@@ -83,13 +88,14 @@ class Decoder:
 
         Raises: ClipError: the video cannot become a clip; DecodeFailed too where it took too long or killed its process.
         """
-        worker = await self._begin(video, spec)
-        job = asyncio.create_task(self._finish(worker))
-        try:
-            return await asyncio.shield(job)
-        except asyncio.CancelledError:
-            self._abandon(worker, job)
-            raise
+        async with self._turns:
+            worker = await self._begin(video, spec)
+            job = asyncio.create_task(self._finish(worker))
+            try:
+                return await asyncio.shield(job)
+            except asyncio.CancelledError:
+                self._abandon(worker, job)
+                raise
 
     async def _begin(self, video: VideoFile, spec: ClipSpec) -> DecodeWorker:
         """A process that has the video."""
