@@ -13,6 +13,7 @@ from av.bitstream import BitStreamFilterContext
 from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.packet import Packet
+from av.stream import Discard
 from av.video.stream import VideoStream
 
 from clips.errors import DecodeFailed, DimensionsOutOfRange, DurationOutOfRange, NotAVideo, NoVideoStream, UnsupportedContainer
@@ -101,10 +102,16 @@ def open_container(video: VideoBytes, limits: DecodeLimits, hwaccel: HWAccel | N
 
 
 def video_stream(container: InputContainer, limits: DecodeLimits) -> VideoStream:
-    """The first real video stream (cover art does not count), set to one thread and to the allow-lists."""
+    """The first real video stream (cover art does not count), set to one thread and to the allow-lists.
+
+    The demuxer passes over the others from now on.
+    """
     stream = next((s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic), None)
     if stream is None:
         raise NoVideoStream("The file holds no video stream; send a file with a picture track.")
+    for other in container.streams:
+        if other is not stream:
+            other.discard = Discard.all
     context = stream.codec_context
     if context is None or context.name not in VIDEO_CODECS:
         raise DecodeFailed("The video's codec is not accepted; send H.264, HEVC, VP8, VP9, AV1 or MPEG-4.")
@@ -125,9 +132,10 @@ def read_packets(container: InputContainer, stream: VideoStream, limits: DecodeL
     size_bytes = 0
     try:
         for packet in _demux(container, stream):
-            if packet.size:
-                packets.append(packet)
-                size_bytes += packet.size
+            if not packet.size:
+                continue
+            packets.append(packet)
+            size_bytes += packet.size
             if size_bytes > max_bytes:
                 raise DecodeFailed("The file's index uses the same data again and again; send an intact file.")
             if len(packets) > limits.max_packets:
