@@ -4,13 +4,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.colour_model import publish
 from tests.live_server import LiveServer, running_server
 
-# pytest --hypothesis-profile nightly
-settings.register_profile("nightly", max_examples=1000, stateful_step_count=50, deadline=None)
+# how long an example takes says something about the machine alone
+_PATIENT = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("patient", **_PATIENT)
+settings.register_profile("nightly", max_examples=1000, stateful_step_count=50, **_PATIENT)  # --hypothesis-profile nightly
+settings.load_profile("patient")
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
