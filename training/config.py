@@ -26,7 +26,8 @@ class TrainingConfig(BaseModel):
     size: int = Field(224, ge=32, le=512, description="height and width of a frame, px")
     fit: Literal["crop", "stretch"] = Field("crop", description="cut off what is not square, or squeeze it in")
     sampling: Literal["exact", "nearest_reference"] = Field(
-        "exact", description="the frame on screen at each time, or the nearest that is cheap to decode (long videos)"
+        "nearest_reference",
+        description="the nearest frame that is cheap to decode, at most half a segment away; or the one on screen at each time",
     )
 
     batch_size: int = Field(16, ge=1, description="clips per step")

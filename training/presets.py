@@ -20,6 +20,7 @@ PRESETS = MappingProxyType(
                 "batch_size": 32,
                 "epochs": 10,
                 "size": 224,
+                "sampling": "exact",
                 "stage_decay": 1.0,
                 "frozen_stages": 0,
                 "weight_decay": 0.0,

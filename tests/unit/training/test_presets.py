@@ -50,5 +50,9 @@ def test_flags_that_are_not_given_leave_no_trace() -> None:
 
 def test_training_clips_are_stored_with_spare_frames_and_margin() -> None:
     config = resolve_config("finetune", {**NAMED, "size": 100, "num_frames": 4})
-    assert config.clip_spec == ClipSpec(num_frames=4, height=100, width=100)
-    assert config.store_spec == ClipSpec(num_frames=12, height=115, width=115)
+    assert config.clip_spec == ClipSpec(num_frames=4, height=100, width=100, sampling="nearest_reference")
+    assert config.store_spec == ClipSpec(num_frames=12, height=115, width=115, sampling="nearest_reference")
+
+
+def test_the_baseline_samples_as_published_figures_do() -> None:
+    assert resolve_config("baseline", NAMED).clip_spec.sampling == "exact"
