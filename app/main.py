@@ -102,6 +102,7 @@ def _decode_policy(settings: Settings) -> DecodePolicy:
         limits=settings.decode_limits,
         sandbox=SandboxPolicy(settings.decode_sandbox, settings.decode_cpu_seconds, settings.decode_memory_bytes),
         accelerator=settings.decode_accelerator,
+        environment=settings.decode_environment,
         recycle_clips=settings.decode_recycle_clips,
         standby_workers=settings.decode_standby_workers,
     )

@@ -1,5 +1,6 @@
 """Every setting of the server. The one module that reads the environment; ``docs/operations/settings.md`` is made from it."""
 
+import os
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
@@ -15,6 +16,7 @@ PREFIX = "CLIPSERVE_"
 
 _CLIP_LIMITS = DecodeLimits()
 _SANDBOX = SandboxPolicy()
+_CUDA_VARIABLES = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "LD_LIBRARY_PATH")
 
 
 class Settings(BaseSettings):
@@ -152,6 +154,12 @@ class Settings(BaseSettings):
                 "set CLIPSERVE_DECODE_SANDBOX=off too"
             )
         return self
+
+    @property
+    def decode_environment(self) -> dict[str, str]:
+        """Variables of the CUDA driver that decode processes need where they use a GPU; else nothing."""
+        names = _CUDA_VARIABLES if self.decode_accelerator != "none" else ()
+        return {name: os.environ[name] for name in names if name in os.environ}
 
     @property
     def decode_limits(self) -> DecodeLimits:

@@ -10,7 +10,7 @@ A process and not a thread: FFmpeg's own timeout does not stop a decode that bur
 import asyncio
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import astuple
 
 from app.inference.decode_endings import EndReason, WorkerEnded
@@ -31,7 +31,13 @@ PROGRAM = "app.inference.decode_process"
 class DecodeWorker:
     """A live decode process; does one video at a time. Belongs to the event loop that it was made in."""
 
-    def __init__(self, sandbox: SandboxPolicy, accelerator: AcceleratorChoice, ended: Callable[["DecodeWorker"], None]) -> None:
+    def __init__(
+        self,
+        sandbox: SandboxPolicy,
+        accelerator: AcceleratorChoice,
+        environment: Mapping[str, str],
+        ended: Callable[["DecodeWorker"], None],
+    ) -> None:
         """Start the process. ``ended`` is called once, in the loop, as soon as it is known to be gone.
 
         Raises: OSError: no process can be started.
@@ -44,7 +50,7 @@ class DecodeWorker:
         self._pipe, there = socket.socketpair()
         try:
             with there:
-                self._process = start_interpreter(PROGRAM, there, *astuple(sandbox), accelerator)
+                self._process = start_interpreter(PROGRAM, there, *astuple(sandbox), accelerator, environment=environment)
         except OSError:
             self._pipe.close()
             raise

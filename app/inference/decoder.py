@@ -4,6 +4,7 @@ Why not a pool from a library: docs/decisions/02-decode-processes.md.
 """
 
 import asyncio
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 
@@ -33,6 +34,8 @@ class DecodePolicy:
     limits: DecodeLimits
     sandbox: SandboxPolicy = field(default_factory=SandboxPolicy)
     accelerator: AcceleratorChoice = "none"
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """What the processes get of the server's environment: which GPU to use, and where its libraries are."""
     recycle_clips: int = 1000
     """Videos after which a process makes way for a fresh one."""
     standby_workers: int = 0
@@ -153,7 +156,8 @@ class Decoder:
 
     async def _start_worker(self) -> None:
         try:
-            worker = DecodeWorker(self._policy.sandbox, self._policy.accelerator, self._ended)
+            policy = self._policy
+            worker = DecodeWorker(policy.sandbox, policy.accelerator, policy.environment, self._ended)
             self._workers.add(worker)
             ready = await worker.ready()
             self._check_protections(worker, ready.protections)

@@ -8,6 +8,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 _ENVIRONMENT = {
@@ -17,17 +18,20 @@ _ENVIRONMENT = {
 }
 
 
-def start_interpreter(module: str, pipe: socket.socket, *arguments: object) -> "subprocess.Popen[bytes]":
+def start_interpreter(
+    module: str, pipe: socket.socket, *arguments: object, environment: Mapping[str, str]
+) -> "subprocess.Popen[bytes]":
     """Run ``python -m module DESCRIPTOR arguments...``, where DESCRIPTOR is that of ``pipe``.
 
-    It gets nothing else of the server's: no other descriptor, no environment, no terminal, no folder of interest.
+    It gets nothing else of the server's: no other descriptor, none of its environment but ``environment``, no terminal, no
+    folder of interest.
 
     Raises: OSError: no process can be started.
     """
     modules = os.pathsep.join(str(Path(folder).absolute()) for folder in sys.path)
     return subprocess.Popen(  # noqa: S603 our own program
         [sys.executable, "-P", "-s", "-m", module, str(pipe.fileno()), *map(str, arguments)],
-        env=_ENVIRONMENT | {"PYTHONPATH": modules},
+        env={**environment, **_ENVIRONMENT, "PYTHONPATH": modules},
         cwd="/",
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

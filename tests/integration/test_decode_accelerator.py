@@ -11,6 +11,7 @@ from clips.acceleration import AcceleratorUnavailable, hardware
 from clips.errors import UsageError
 from tests.colour_model import publish
 from tests.live_server import command, environment, running_server
+from tests.robustness.workers import decode_processes
 from tests.videos import RED, solid_video
 
 
@@ -42,6 +43,20 @@ def test_a_gpu_that_was_asked_for_by_name_is_not_replaced_by_the_cpu(tmp_path: P
     last = ended.stderr.strip().splitlines()[-1]
     assert "CLIPSERVE_DECODE_ACCELERATOR=cuda" in last
     assert "nvidia-smi" in last
+
+
+@pytest.mark.parametrize(("accelerator", "handed_on"), [("auto", True), ("none", False)])
+def test_decode_processes_get_the_variables_of_cuda_where_they_may_use_a_gpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, accelerator: str, handed_on: bool
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
+    publish(tmp_path / "models")
+    settings = {"decode_accelerator": accelerator, "decode_sandbox": "off", "decode_workers": 1, "decode_standby_workers": 0}
+    with running_server(tmp_path / "models", tmp_path / "log", **settings) as live:
+        (pid,) = decode_processes(live.process.pid)
+        variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        assert (b"CUDA_VISIBLE_DEVICES=7" in variables) is handed_on
+        assert not any(variable.startswith(b"CLIPSERVE_") for variable in variables)
 
 
 @needs_no_gpu
