@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from app.inference.sandbox.policy import SandboxPolicy
 from clips.acceleration import AcceleratorChoice
 from clips.errors import UsageError
-from clips.limits import DecodeLimits
+from clips.limits import ContainerFormat, DecodeLimits, VideoCodec
 
 PREFIX = "CLIPSERVE_"
 
@@ -106,6 +106,18 @@ class Settings(BaseSettings):
     decode_max_streams: int = Field(
         _CLIP_LIMITS.max_streams, ge=1, description="Most streams (video, audio, subtitles) in one file."
     )
+    decode_containers: Annotated[tuple[ContainerFormat, ...], NoDecode] = Field(
+        _CLIP_LIMITS.containers,
+        min_length=1,
+        description="Comma separated containers that are opened, by FFmpeg's names (`mov` reads MP4 and 3GP too, `matroska` "
+        "WebM): a choice of these. Others, and everything that refers to other files, are answered 415.",
+    )
+    decode_codecs: Annotated[tuple[VideoCodec, ...], NoDecode] = Field(
+        _CLIP_LIMITS.codecs,
+        min_length=1,
+        description="Comma separated video codecs that are decoded, by FFmpeg's names: a choice of these. Others are answered "
+        "422 `decode_failed`.",
+    )
     decode_cpu_seconds: int = Field(
         _SANDBOX.cpu_seconds,
         ge=1,
@@ -169,9 +181,11 @@ class Settings(BaseSettings):
             max_duration_seconds=self.decode_max_duration_seconds,
             max_decoded_frames=self.decode_max_frames,
             max_streams=self.decode_max_streams,
+            containers=self.decode_containers,
+            codecs=self.decode_codecs,
         )
 
-    @field_validator("api_keys", "cors_origins", mode="before")
+    @field_validator("api_keys", "cors_origins", "decode_containers", "decode_codecs", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         """``a, b`` is a list of two."""

@@ -17,7 +17,7 @@ from av.stream import Discard
 from av.video.stream import VideoStream
 
 from clips.errors import DecodeFailed, DimensionsOutOfRange, DurationOutOfRange, NotAVideo, NoVideoStream, UnsupportedContainer
-from clips.limits import CONTAINER_FORMATS, VIDEO_CODECS, DecodeLimits
+from clips.limits import DecodeLimits
 from clips.references import is_packed
 
 VideoPacket: TypeAlias = "Packet[VideoStream]"  # generic for the type checker alone
@@ -64,7 +64,21 @@ _PLACEHOLDER_BYTES = 16
 # Probing reads headers and decodes nothing: 3 ms instead of 54 ms for H.264 of 1080p. The decoder of VP9 would not skip
 # the first frame, so it is left out, and the container's word taken for the size, until frames come. Sound is in it because
 # probing goes on for seconds of the file where a stream stays unknown.
-_PROBED_CODECS = [*(codec for codec in VIDEO_CODECS if codec != "vp9"), "aac", "mp2float", "mp3float", "ac3", "opus", "vorbis"]
+_NOT_PROBED = "vp9"
+_PROBED_SOUND = ("aac", "mp2float", "mp3float", "ac3", "opus", "vorbis")
+
+_CONTAINER_NAMES = {
+    "mov": "MP4, MOV",
+    "matroska": "MKV, WebM",
+    "avi": "AVI",
+    "mpegts": "MPEG-TS",
+    "mpeg": "MPEG",
+    "flv": "FLV",
+    "ogg": "Ogg",
+    "asf": "ASF",
+}
+_CODEC_NAMES = {"h264": "H.264", "hevc": "HEVC", "vp8": "VP8", "vp9": "VP9", "av1": "AV1", "mpeg4": "MPEG-4"}
+"""Those that are worth a recommendation."""
 
 # Frames up to this size are measured while the container is probed, so that the answer can name the size; above it FFmpeg
 # gives up at once, whatever that would have cost.
@@ -80,17 +94,18 @@ def open_container(video: VideoBytes, limits: DecodeLimits, hwaccel: HWAccel | N
             buffer_size=_READ_BYTES,
             hwaccel=hwaccel,
             options={
-                "format_whitelist": ",".join(CONTAINER_FORMATS),
+                "format_whitelist": ",".join(limits.containers),
                 "protocol_whitelist": "",
                 "max_pixels": str(max(limits.max_pixels, _PROBE_PIXELS)),
                 "max_streams": str(limits.max_streams + 1),
-                "codec_whitelist": ",".join(_PROBED_CODECS),
+                "codec_whitelist": ",".join((*(name for name in limits.decoders if name != _NOT_PROBED), *_PROBED_SOUND)),
                 "skip_frame": "all",
             },
             **TEXT_ERRORS,
         )
     except av.error.ArgumentError as problem:
-        raise UnsupportedContainer("This file format is not accepted; send MP4, MOV, MKV, WebM, AVI, MPEG or FLV.") from problem
+        accepted = ", ".join(_CONTAINER_NAMES.get(name, name) for name in limits.containers)
+        raise UnsupportedContainer(f"This file format is not accepted; send one of {accepted}.") from problem
     except MemoryError as problem:  # ENOMEM is how the MP4 demuxer says it
         raise _too_many_streams(limits) from problem
     except BROKEN_FILE as problem:
@@ -113,11 +128,13 @@ def video_stream(container: InputContainer, limits: DecodeLimits) -> VideoStream
         if other is not stream:
             other.discard = Discard.all
     context = stream.codec_context
-    if context is None or context.name not in VIDEO_CODECS:
-        raise DecodeFailed("The video's codec is not accepted; send H.264, HEVC, VP8, VP9, AV1 or MPEG-4.")
+    decoders = limits.decoders
+    if context is None or context.name not in decoders:
+        accepted = [_CODEC_NAMES[name] for name in limits.codecs if name in _CODEC_NAMES] or limits.codecs
+        raise DecodeFailed(f"The video's codec is not accepted; send one of {', '.join(accepted)}.")
     context.thread_count = 1
     # options given to av.open bound probing only: the decoder needs its own
-    context.options = {"max_pixels": str(limits.max_pixels), "codec_whitelist": ",".join(VIDEO_CODECS)}
+    context.options = {"max_pixels": str(limits.max_pixels), "codec_whitelist": ",".join(decoders)}
     if context.width * context.height > limits.max_pixels:
         raise DimensionsOutOfRange(_too_large(context.width, context.height, limits))
     return stream

@@ -1,18 +1,18 @@
 """What a video may cost before it is refused, and which formats and codecs FFmpeg may use at all."""
 
-from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt
+from typing import Literal, get_args
 
-# FFmpeg's short names of demuxers. Absent on purpose: everything that follows references to other files or sockets
-# (hls, concat, sdp, rtsp, dash, image2), devices, and pictures.
-CONTAINER_FORMATS = ("mov", "mp4", "m4a", "3gp", "3g2", "mj2", "matroska", "webm", "avi", "mpegts", "mpeg", "flv", "ogg", "asf")
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 
-# FFmpeg's names of decoders.
-VIDEO_CODECS = (
+ContainerFormat = Literal["mov", "matroska", "avi", "mpegts", "mpeg", "flv", "ogg", "asf"]
+"""FFmpeg's short names of demuxers: ``mov`` reads MP4 and 3GP too, ``matroska`` WebM. Absent on purpose: everything that
+follows references to other files or sockets (hls, concat, sdp, rtsp, dash, image2), devices, and pictures."""
+
+VideoCodec = Literal[
     "h264",
     "hevc",
     "vp8",
     "vp9",
-    "libdav1d",
     "av1",
     "mpeg1video",
     "mpeg2video",
@@ -29,7 +29,8 @@ VIDEO_CODECS = (
     "vc1",
     "mjpeg",
     "prores",
-)
+]
+"""FFmpeg's names of decoders; ``av1`` stands for ``libdav1d`` too."""
 
 
 class DecodeLimits(BaseModel):
@@ -55,3 +56,12 @@ class DecodeLimits(BaseModel):
     """Share of the coded frames given to the decoder that may fail before the whole video is refused."""
     max_missing_fraction: float = 0.5
     """Share of the announced frames that a file which was cut short may lack before it is refused."""
+    containers: tuple[ContainerFormat, ...] = Field(default=get_args(ContainerFormat), min_length=1)
+    """Containers that are opened."""
+    codecs: tuple[VideoCodec, ...] = Field(default=get_args(VideoCodec), min_length=1)
+    """Codecs that are decoded."""
+
+    @property
+    def decoders(self) -> tuple[str, ...]:
+        """FFmpeg's names of the decoders for ``codecs``."""
+        return (*self.codecs, "libdav1d") if "av1" in self.codecs else self.codecs

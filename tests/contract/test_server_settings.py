@@ -45,5 +45,6 @@ def test_the_names_that_others_rely_on_exist() -> None:
 @pytest.mark.parametrize("field", Settings.model_fields)
 def test_default_and_meaning_are_those_of_the_code(field: str) -> None:
     info = Settings.model_fields[field]
-    default = "" if info.default in (None, ()) else f"`{info.default}`"
+    value = ",".join(info.default) if isinstance(info.default, tuple) else info.default
+    default = "" if value in (None, "") else f"`{value}`"
     assert rows()[variable_name(field)] == (default, info.description)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import av
 import pytest
+from pydantic import ValidationError
 
 from clips import (
     ClipError,
@@ -52,7 +53,7 @@ def cut_short() -> bytes:
     return truncated(numbered_video(48, encoding=H264_MKV), 0.8)
 
 
-Case = tuple[Callable[[], bytes], float, float, type[ClipError]]
+Case = tuple[Callable[[], bytes], object, object, type[ClipError]]
 CASES: dict[str, Case] = {
     # the video, a value that admits it, one that does not, and why not
     "max_pixels": (numbered_video, 64 * 48, 64 * 48 - 1, DimensionsOutOfRange),
@@ -64,6 +65,8 @@ CASES: dict[str, Case] = {
     "min_frames": (numbered_video, 48, 49, TooFewFrames),
     "max_damaged_fraction": (lambda: with_damaged_frame(3), 0.1, 0.0, DecodeFailed),
     "max_missing_fraction": (cut_short, 0.5, 0.01, DecodeFailed),
+    "containers": (numbered_video, ("avi", "mov"), ("avi", "matroska"), UnsupportedContainer),
+    "codecs": (numbered_video, ("vp9", "h264"), ("vp9", "hevc"), DecodeFailed),
 }
 
 
@@ -124,23 +127,37 @@ def test_frames_above_the_pixel_limit_are_not_even_probed(monkeypatch: pytest.Mo
         assert opened.streams.video[0].codec_context.width == 0
 
 
-def test_formats_outside_the_list_are_not_opened(monkeypatch: pytest.MonkeyPatch) -> None:
-    video = numbered_video()
-    monkeypatch.setattr(container, "CONTAINER_FORMATS", ("matroska", "webm"))
-    assert load_clip(numbered_video(encoding=H264_MKV), SPEC).video.frame_count == 48
-    with pytest.raises(UnsupportedContainer):
-        load_clip(video, SPEC)
+def test_a_refusal_names_what_is_accepted() -> None:
+    with pytest.raises(UnsupportedContainer, match=r"send one of MKV, WebM, AVI\."):
+        load_clip(numbered_video(), SPEC, DecodeLimits(containers=("matroska", "avi")))
+    with pytest.raises(DecodeFailed, match=r"send one of VP9, AV1\."):
+        load_clip(numbered_video(), SPEC, DecodeLimits(codecs=("vp9", "av1")))
+    with pytest.raises(DecodeFailed, match=r"send one of theora\."):
+        load_clip(numbered_video(), SPEC, DecodeLimits(codecs=("theora",)))
+
+
+@pytest.mark.parametrize("limits", [{"containers": ["hls"]}, {"containers": []}, {"codecs": ["gif"]}, {"codecs": ["png"]}])
+def test_nothing_can_be_put_on_the_lists(limits: dict[str, list[str]]) -> None:
+    with pytest.raises(ValidationError):
+        DecodeLimits.model_validate(limits)
+
+
+def test_av1_is_decoded_by_whichever_decoder_there_is() -> None:
+    video = grainy("av1-pyramid")
+    assert load_clip(video, SPEC, DecodeLimits(codecs=("av1",))).video.codec in {"libdav1d", "av1"}
+    with pytest.raises(DecodeFailed):
+        load_clip(video, SPEC, DecodeLimits(codecs=("h264",)))
 
 
 def test_no_other_file_is_opened_even_by_a_format_that_could(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "secret.ts").write_bytes(numbered_video(encoding=MPEG2_TS))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(container, "CONTAINER_FORMATS", ("concat", "mpegts"))
+    limits = DecodeLimits.model_construct(containers=("concat", "mpegts"))  # past the check of the list
     script = b"ffconcat version 1.0\nfile 'secret.ts'\n"
     with av.open(io.BytesIO(script), options={"format_whitelist": "concat,mpegts"}) as unprotected:
         assert unprotected.streams.video, "without the list of protocols the script does lead to the other file"
     with pytest.raises((UnsupportedContainer, NotAVideo)):
-        load_clip(script, SPEC)
+        load_clip(script, SPEC, limits)
 
 
 class SaysYes(tuple[str, ...]):
@@ -150,15 +167,13 @@ class SaysYes(tuple[str, ...]):
         return True
 
 
-def test_codecs_outside_the_list_are_refused_by_name_and_by_ffmpeg(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_codecs_outside_the_list_are_refused_by_ffmpeg_too(monkeypatch: pytest.MonkeyPatch) -> None:
     video = numbered_video()
-    monkeypatch.setattr(container, "VIDEO_CODECS", ("vp9",))
-    with pytest.raises(DecodeFailed, match="codec is not accepted"):
+    monkeypatch.setattr(DecodeLimits, "decoders", SaysYes(("vp9",)))
+    with pytest.raises(ClipError) as refusal:
         load_clip(video, SPEC)
-    monkeypatch.setattr(container, "VIDEO_CODECS", SaysYes(("vp9",)))
-    with pytest.raises(ClipError):
-        load_clip(video, SPEC)
-    monkeypatch.setattr(container, "VIDEO_CODECS", SaysYes(("h264",)))
+    assert "codec is not accepted" not in str(refusal.value)
+    monkeypatch.setattr(DecodeLimits, "decoders", SaysYes(("h264",)))
     assert load_clip(video, SPEC).video.codec == "h264"
 
 
