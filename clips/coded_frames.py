@@ -1,6 +1,7 @@
 """The packets of a video stream as a plan sees them: when each is shown, and which others it is predicted from."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 from av.video.stream import VideoStream
 
@@ -12,9 +13,27 @@ from clips.references import TooManyUnits, unreferenced
 
 _WITHOUT_TIMES = ("avi",)
 """Containers that store frames in decoding order and no presentation times."""
+_REORDERED = ("h264", "hevc", "vc1", "wmv3")
+"""Codecs of which the decoder alone knows in which order frames are shown, where the container does not say."""
 _MPEG = ("mpeg1video", "mpeg2video", "mpeg4")
 """Codecs whose frames without references are exactly their B-pictures."""
 _NOTHING: tuple[int, ...] = ()
+
+
+Order = Literal["stored", "by_rank", "by_duration"]
+"""When frames are shown. ``stored``: the container says it of each. ``by_rank``: it has as many times as frames, and the n-th
+frame that comes out of the decoder is shown at the n-th of them. ``by_duration``: it says it of some frames, and the others
+follow by their durations."""
+
+
+def display_order(packets: Sequence[VideoPacket], stream: VideoStream, container: str) -> Order:
+    """How to tell when a frame is shown; asked before ``coded_frames``, which numbers the packets."""
+    context = stream.codec_context
+    if context.name not in _REORDERED:
+        return "stored"
+    if container in ("avi", "asf") and context.has_b_frames:
+        return "by_rank"
+    return "by_duration" if any(packet.pts is None for packet in packets) else "stored"
 
 
 def coded_frames(packets: Sequence[VideoPacket], stream: VideoStream, container: str) -> list[CodedFrame]:

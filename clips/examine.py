@@ -75,6 +75,8 @@ def _times(opened: PlannedVideo, limits: DecodeLimits) -> Iterator[str]:
 
 def _plan(opened: PlannedVideo, spec: ClipSpec, limits: DecodeLimits) -> Iterator[str]:
     plan = opened.plan
+    if opened.order != "stored":
+        yield _line("order", "of display: not stored in this container, so everything up to the last frame taken is decoded")
     yield _line("clip", f"{spec.num_frames} frames of {spec.width} x {spec.height} px, {spec.sampling}")
     yield _line("plan", f"{plan.cost} of {plan.frame_count} frames to decode (at most {limits.max_decoded_frames})")
     yield from _drawing(plan)

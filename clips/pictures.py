@@ -65,11 +65,11 @@ class Pictures:
 
         Where data is damaged, or a wanted frame does not come out (a keyframe that is none), the video is decoded again from
         its front with nothing left out, because decoders mend a frame from its neighbours; the pictures are then those that a
-        player has on screen at the targets.
+        player has on screen at the targets. From the front, too, where only the decoder knows the order of the frames.
 
         Raises: ClipError
         """
-        if not self._fill_by_plan():
+        if self._video.order != "stored" or not self._fill_by_plan():
             self._fill_from_front(self._video.targets)
         elif self.damage.decoded < self._limits.min_frames:
             self._fill_from_front([])
@@ -92,22 +92,33 @@ class Pictures:
         self.damage = Damage()
         position = 0
         before: VideoFrame | None = None
-        before_time = time = int(self._video.window.start)
-        for frame in _decode(self._context, self._video.packets, self.damage):
-            known = self._time_of(frame)
-            time = time if known is None else known  # a frame without a time of its own follows the one before it
+        before_time = int(self._video.window.start)
+        for frame, time in self._shown(_decode(self._context, self._video.packets, self.damage)):
             while before and position < len(targets) and time > targets[position]:
                 self._put(position, before, before_time)
                 position += 1
             if position == len(targets) and self.damage.decoded >= self._limits.min_frames:
                 return
             if self.damage.read > self._limits.max_decoded_frames:
-                raise DecodeFailed("The video is damaged, and too long to be decoded from its front; send an intact file.")
+                raise DecodeFailed(
+                    "The video is damaged, or its container does not store the order of its frames, and it is too long to be "
+                    "decoded from its front; send an intact file, or MP4."
+                )
             before, before_time = frame, time
         self.damage.check(self._limits)
         for left in range(position, len(targets)):
             assert before
             self._put(left, before, before_time)
+
+    def _shown(self, frames: Iterable[VideoFrame]) -> Iterator[tuple[VideoFrame, int]]:
+        """``frames``, which come in the order of display, each with its presentation time in ticks."""
+        times = sorted(frame.time for frame in self._video.frames if frame.time is not None)
+        time, duration = times[0], 0
+        for rank, frame in enumerate(frames):
+            known = times[min(rank, len(times) - 1)] if self._video.order == "by_rank" else self._time_of(frame)
+            time = time + duration if known is None else known
+            duration = frame.duration
+            yield frame, time
 
     def _put(self, position: int, frame: VideoFrame, time: int) -> None:
         self.shown = self.shown or display_geometry(frame, self._pixel_aspect)

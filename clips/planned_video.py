@@ -11,7 +11,7 @@ from pathlib import Path
 from av.video.stream import VideoStream
 
 from clips.acceleration import Accelerator, hardware
-from clips.coded_frames import coded_frames
+from clips.coded_frames import Order, coded_frames, display_order
 from clips.container import VideoBytes, VideoPacket, open_container, read_packets, size_of, video_stream
 from clips.errors import DecodeFailed, DurationOutOfRange, TooFewFrames
 from clips.limits import DecodeLimits
@@ -42,6 +42,8 @@ class PlannedVideo:
     picks: list[int]
     """For each target, the number of the coded frame to take."""
     plan: Plan
+    order: Order
+    """Where it is not ``stored``, the plan's frames may be others than those that are on screen."""
 
     def seconds(self, ticks: Fraction) -> float:
         """A length in ticks of the stream's time base, s."""
@@ -58,8 +60,9 @@ def open_video(
         packets = read_packets(container, stream, limits, max_bytes=2 * size_of(file) + _ADDED_BYTES)
         missing = missing_frames(file, container, stream, packets, limits.max_packets)
         _check_missing(missing, len(packets), limits)
+        order = display_order(packets, stream, container.format.name)
         frames = coded_frames(packets, stream, container.format.name)
-        window = _window(packets, frames, stream.time_base or Fraction(1), limits)
+        window = _window(packets, frames, order, stream.time_base or Fraction(1), limits)
         targets = segment_centres(window, spec.num_frames)
         picks, plan = _cheapest(frames, _candidates(frames, window, targets, spec))
         if plan.cost > limits.max_decoded_frames:
@@ -67,7 +70,7 @@ def open_video(
                 f"{plan.cost} frames would have to be decoded; at most {limits.max_decoded_frames} are. "
                 "Send a shorter video, or one with more keyframes."
             )
-        yield PlannedVideo(container.format.name, stream, packets, frames, missing, window, targets, picks, plan)
+        yield PlannedVideo(container.format.name, stream, packets, frames, missing, window, targets, picks, plan, order)
 
 
 @contextmanager
@@ -87,12 +90,16 @@ def _check_missing(missing: int, present: int, limits: DecodeLimits) -> None:
         raise DecodeFailed(f"{missing} of {missing + present} frames are missing: the file was cut short. Send all of it.")
 
 
-def _window(packets: list[VideoPacket], frames: list[CodedFrame], time_base: Fraction, limits: DecodeLimits) -> Window:
+def _window(
+    packets: list[VideoPacket], frames: list[CodedFrame], order: Order, time_base: Fraction, limits: DecodeLimits
+) -> Window:
     timestamps = _rising_timestamps(frames)
     if len(timestamps) < limits.min_frames:
         raise TooFewFrames(f"The video has {len(timestamps)} frame(s); at least {limits.min_frames} are needed.")
     last = next(packet for packet, frame in zip(packets, frames, strict=True) if frame.time == timestamps[-1])
     window = stream_window(timestamps, last.duration)
+    if order == "by_duration":  # the last frames may be among those without a time
+        window = window._replace(end=max(window.end, window.start + sum(packet.duration or 0 for packet in packets)))
     duration_seconds = float((window.end - window.start) * time_base)
     if duration_seconds > limits.max_duration_seconds:
         raise DurationOutOfRange(

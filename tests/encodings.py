@@ -43,6 +43,7 @@ H264 = {
     "h264-intra-refresh-ts": _h264("mpegts", "intra-refresh=1:bframes=2"),
     "h264-interlaced": _h264("mp4", f"{_PYRAMID}:tff=1"),
     "h264-slices": _h264("mp4", f"{_PYRAMID}:slices=3:weightp=2"),
+    "h264-avi-no-b": _h264("avi", "bframes=0:scenecut=0"),
 }
 HEVC = {
     "hevc-pyramid": _hevc("mp4", "bframes=4:b-pyramid=1:b-adapt=0"),
@@ -70,6 +71,12 @@ AV1 = {
     "av1-overlays": _av1("mp4", "hierarchical-levels=3:enable-overlays=1"),
     "av1-screen": _av1("mp4", "hierarchical-levels=3:scm=1"),
 }
+UNORDERED = {
+    "h264-avi": _h264("avi", _PYRAMID),
+    "h264-asf": _h264("asf", _PYRAMID),
+    "h264-ps": _h264("vob", _PYRAMID),
+}
+"""The container does not store in which order frames are shown."""
 OTHERS = {
     "vp8": Encoding("webm", "libvpx"),
     "vp9": Encoding("webm", "libvpx-vp9", options=_HIDDEN_FRAMES),
@@ -86,7 +93,7 @@ ENCODINGS = H264 | HEVC | MPEG | AV1 | OTHERS
 @cache
 def grainy(name: str, num_frames: int = 40, keyframe_interval: int = 12) -> bytes:
     """The numbered grainy video in this encoding."""
-    return grainy_video(num_frames, replace(ENCODINGS[name], keyframe_interval=keyframe_interval))
+    return grainy_video(num_frames, replace((ENCODINGS | UNORDERED)[name], keyframe_interval=keyframe_interval))
 
 
 def with_damaged_frame(number: int) -> bytes:

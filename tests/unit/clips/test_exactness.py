@@ -11,7 +11,7 @@ import pytest
 
 from clips import ClipSpec, DecodeLimits, load_clip
 from clips.planned_video import open_video
-from tests.encodings import ENCODINGS, grainy, packed_divx, vp8_with_hidden_frames
+from tests.encodings import ENCODINGS, UNORDERED, grainy, packed_divx, vp8_with_hidden_frames
 from tests.front_to_back import front_to_back
 from tests.videos import (
     H264_MKV,
@@ -66,6 +66,19 @@ def test_the_frames_are_those_on_screen_at_the_middles_of_the_segments(name: str
     clip = load_clip(grainy(name), spec(4))
     assert [frame_number(picture) for picture in clip.frames] == pytest.approx([5, 15, 25, 35], abs=2)  # lossy
     assert clip.frame_times_seconds == pytest.approx([5 / 25, 15 / 25, 25 / 25, 35 / 25], abs=0.001)
+
+
+@pytest.mark.parametrize("num_frames", [1, 4, 40])
+@pytest.mark.parametrize("keyframe_interval", [3, 12])
+@pytest.mark.parametrize("name", sorted(UNORDERED))
+def test_the_decoder_gives_the_order_of_frames_where_the_container_stores_none(
+    name: str, keyframe_interval: int, num_frames: int
+) -> None:
+    clip = load_clip(grainy(name, keyframe_interval=keyframe_interval), spec(num_frames))
+    wanted = [(2 * segment + 1) * 40 // (2 * num_frames) for segment in range(num_frames)]
+    assert [frame_number(picture) for picture in clip.frames] == wanted
+    assert clip.frame_times_seconds == pytest.approx([number / 25 for number in wanted], abs=0.001)
+    assert (clip.video.partial, clip.video.frame_count) == (False, 40)
 
 
 def starts_within_a_group(name: str) -> bytes:
