@@ -18,7 +18,8 @@ from app.api.requests import RequestMiddleware
 from app.inference.admission import Admission, AdmissionPolicy
 from app.inference.batcher import BatchPolicy
 from app.inference.classify import Classifier
-from app.inference.decoder import DecodePolicy, Decoder
+from app.inference.decode_policy import DecodePolicy
+from app.inference.decoder import Decoder
 from app.inference.readiness import Readiness
 from app.inference.sandbox.policy import SandboxPolicy
 from app.inference.served import ServedModels

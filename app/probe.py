@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import sys
+import traceback
 from itertools import chain
 from pathlib import Path
 
@@ -22,7 +23,10 @@ from clips.examine import examine, versions
 
 EXAMPLE = "clipserve probe holiday.mp4\n  clipserve probe holiday.mp4 --model models/exercise10/1"
 
+_UNPROTECTED = 3
 _ENDED_BY = {
+    1: "the examination failed; the video is not to blame",
+    _UNPROTECTED: "decoding cannot be held back as CLIPSERVE_DECODE_SANDBOX=required asks for; the video was not touched",
     -signal.SIGXCPU: "decoding takes more processor time than CLIPSERVE_DECODE_CPU_SECONDS allows",
     -signal.SIGALRM: "decoding takes longer than CLIPSERVE_DECODE_TIMEOUT_SECONDS allows",
 }
@@ -84,6 +88,8 @@ def _child(pipe: socket.socket, video: bytes, spec: ClipSpec, settings: Settings
     try:
         signal.setitimer(signal.ITIMER_REAL, settings.decode_timeout_seconds)
         protections = prepare(SandboxPolicy(settings.decode_sandbox, settings.decode_cpu_seconds, settings.decode_memory_bytes))
+        if settings.decode_sandbox == "required" and protections.missing():
+            os._exit(_UNPROTECTED)
         if protections.rlimits:
             rlimits.grant_cpu(settings.decode_cpu_seconds)
         for line in chain([versions()], examine(video, spec, settings.decode_limits)):
@@ -92,5 +98,7 @@ def _child(pipe: socket.socket, video: bytes, spec: ClipSpec, settings: Settings
     except MemoryError:
         pipe.sendmsg([b"refused    decoding takes more memory than CLIPSERVE_DECODE_MEMORY_BYTES allows\n"])
         code = 0
+    except Exception:  # noqa: BLE001 whatever it is, the person at the terminal must see it
+        pipe.sendmsg([traceback.format_exc().encode()])
     finally:
         os._exit(code)

@@ -10,13 +10,15 @@ from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 
 from fastapi import Request
-from python_multipart.multipart import parse_options_header
 
 from app.api.dependencies import UploadLimits
 from app.api.form import ENVELOPE_BYTES, VideoForm
 from app.errors import EmptyBody, StorageFull, UnsupportedMediaType, UploadTimeout, UploadTooLarge
 from app.inference.video_file import VideoFile
 from app.observability import logs
+
+_MAX_CONTENT_TYPE = 512
+"""Characters; a parser that meets a quoted string of 32 KB in it takes 26 ms."""
 
 
 @asynccontextmanager
@@ -37,7 +39,9 @@ async def received_video(request: Request, limits: UploadLimits) -> AsyncIterato
 
 async def _receive(request: Request, limits: UploadLimits, video: VideoFile) -> None:
     content_type = request.headers.get("content-type", "")
-    media_type = parse_options_header(content_type)[0].decode("latin-1")
+    if len(content_type) > _MAX_CONTENT_TYPE:
+        raise UnsupportedMediaType
+    media_type = content_type.partition(";")[0].strip().lower()
     write = partial(_append, video, limits.max_bytes)
     if media_type == "multipart/form-data":
         form = VideoForm(content_type, write)

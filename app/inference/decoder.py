@@ -4,42 +4,25 @@ Why not a pool from a library: docs/decisions/02-decode-processes.md.
 """
 
 import asyncio
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 
 from app.inference.decode_endings import ALLOWS_MORE, WorkerEnded, failure
 from app.inference.decode_messages import Ready
+from app.inference.decode_policy import DecodePolicy
 from app.inference.decode_worker import DecodeWorker
 from app.inference.idle_workers import IdleWorkers
-from app.inference.sandbox.policy import Protections, SandboxPolicy
+from app.inference.sandbox.policy import Protections
 from app.inference.video_file import VideoFile
 from app.observability import logs, metrics
-from clips import Clip, ClipSpec, DecodeLimits
-from clips.acceleration import Accelerator, AcceleratorChoice
+from clips import Clip, ClipSpec
+from clips.acceleration import Accelerator
 from clips.errors import CommandError
 
-ABANDONED_SECONDS = 1.0
+ABANDONED_SECONDS = 0.5
 """How long a decode goes on whose caller has left: to end a process and start another costs more than most decodes."""
 
 _RESTART_PAUSE_SECONDS = 1.0
-
-
-@dataclass(frozen=True)
-class DecodePolicy:
-    """How much decoding may cost."""
-
-    workers: int
-    timeout_seconds: float
-    limits: DecodeLimits
-    sandbox: SandboxPolicy = field(default_factory=SandboxPolicy)
-    accelerator: AcceleratorChoice = "none"
-    environment: Mapping[str, str] = field(default_factory=dict)
-    """What the processes get of the server's environment: which GPU to use, and where its libraries are."""
-    recycle_clips: int = 1000
-    """Videos after which a process makes way for a fresh one."""
-    standby_workers: int = 0
-    """Processes beyond ``workers``, so that as many can decode while one that ended is replaced."""
 
 
 class WorkerDidNotStart(CommandError):
@@ -91,19 +74,26 @@ class Decoder:
 
         Raises: ClipError: the video cannot become a clip; DecodeFailed too where it took too long or killed its process.
         """
-        async with self._turns:
+        await self._turns.acquire()
+        try:
             worker = await self._begin(video, spec)
-            job = asyncio.create_task(self._finish(worker))
-            try:
-                return await asyncio.shield(job)
-            except asyncio.CancelledError:
-                self._abandon(worker, job)
-                raise
+        except BaseException:
+            self._turns.release()
+            raise
+        job = asyncio.create_task(self._finish(worker))
+        job.add_done_callback(lambda _: self._turns.release())  # not when the caller leaves: its video is still decoded
+        try:
+            return await asyncio.shield(job)
+        except asyncio.CancelledError:
+            self._abandon(worker, job)
+            raise
 
     async def _begin(self, video: VideoFile, spec: ClipSpec) -> DecodeWorker:
         """A process that has the video."""
         while True:
             worker = await self._idle.get()
+            if not worker.is_alive:  # it was ended after it had been handed out
+                continue
             try:
                 worker.begin(video, spec, self._policy.limits)
             except ConnectionError:  # it died while it had nothing to do, so the video is not to blame

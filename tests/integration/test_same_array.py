@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.inference.decoder import DecodePolicy, Decoder
+from app.inference.decode_policy import DecodePolicy
+from app.inference.decoder import Decoder
 from app.inference.video_file import SPOOL_BYTES, VideoFile
 from clips import Clip, ClipSpec, DecodeLimits
 from tests.encodings import ENCODINGS, grainy

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from app.inference import decode_worker
-from app.inference.decoder import DecodePolicy, Decoder, WorkerDidNotStart
+from app.inference.decode_policy import DecodePolicy
+from app.inference.decoder import Decoder, WorkerDidNotStart
 from app.inference.sandbox import landlock
 from app.inference.sandbox.kernel import machine
 from app.inference.sandbox.policy import Protections, SandboxPolicy

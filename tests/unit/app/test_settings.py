@@ -4,6 +4,7 @@ import pytest
 
 from app.settings import Settings, read_settings
 from clips.errors import UsageError
+from clips.limits import DecodeLimits
 
 
 @pytest.fixture(autouse=True)
@@ -53,3 +54,26 @@ def test_an_invalid_value_is_a_usage_error_that_names_its_variable(
         read_settings()
     assert refusal.value.exit_code == 2
     assert "\n" not in str(refusal.value)
+
+
+DECODE_LIMITS = {
+    "decode_max_pixels": ("max_pixels", 1234),
+    "decode_max_duration_seconds": ("max_duration_seconds", 12.5),
+    "decode_max_frames": ("max_decoded_frames", 321),
+    "decode_max_streams": ("max_streams", 7),
+    "decode_containers": ("containers", ("avi", "ogg")),
+    "decode_codecs": ("codecs", ("vp9",)),
+}
+
+
+@pytest.mark.parametrize("setting", DECODE_LIMITS)
+def test_each_setting_of_a_limit_reaches_the_decoder(monkeypatch: pytest.MonkeyPatch, setting: str) -> None:
+    limit, value = DECODE_LIMITS[setting]
+    monkeypatch.setenv(f"CLIPSERVE_{setting.upper()}", ",".join(value) if isinstance(value, tuple) else str(value))
+    assert read_settings().decode_limits == DecodeLimits.model_validate({limit: value})
+
+
+def test_only_what_is_on_the_lists_can_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLIPSERVE_DECODE_CONTAINERS", "mov,hls")
+    with pytest.raises(UsageError, match="CLIPSERVE_DECODE_CONTAINERS"):
+        read_settings()

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from app.inference import decode_worker
-from app.inference.decoder import ABANDONED_SECONDS, DecodePolicy, Decoder, WorkerDidNotStart
+from app.inference.decode_policy import DecodePolicy
+from app.inference.decoder import ABANDONED_SECONDS, Decoder, WorkerDidNotStart
 from app.inference.video_file import VideoFile
 from clips import Clip, ClipError, ClipSpec, DecodeFailed, DecodeLimits, NotAVideo, TooFewFrames, load_clip
 from tests.videos import numbered_video, one_frame_video
@@ -241,6 +242,42 @@ def test_one_that_stands_by_takes_the_place_of_one_that_died_and_no_other() -> N
             await decoder.close()
 
     asyncio.run(asyncio.wait_for(test(), 60))
+
+
+def test_a_video_whose_caller_left_keeps_its_turn_until_it_is_ended() -> None:
+    async def test() -> None:
+        decoder = Decoder(DecodePolicy(1, 30, DecodeLimits(), standby_workers=1))
+        await decoder.start()
+        try:
+            await asyncio.gather(*decoder._tasks)
+            hanging = await decoder._idle.get()
+            decoder._idle.put(hanging)
+            os.kill(hanging.pid, signal.SIGSTOP)
+            leaving = asyncio.create_task(decode(decoder))
+            await asyncio.sleep(0)
+            leaving.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await leaving
+            assert (await decode(decoder)).frames.shape == SPEC.shape
+            assert hanging.reason == "abandoned", "the next video was decoded beside it"
+        finally:
+            await decoder.close()
+
+    asyncio.run(asyncio.wait_for(test(), 60))
+
+
+def test_a_process_that_was_ended_between_two_steps_gets_no_video(run: RunTest) -> None:
+    async def test(decoder: Decoder) -> None:
+        ended = await decoder._idle.get()
+        before = ended.decoded
+        waiting = asyncio.create_task(decode(decoder))
+        await asyncio.sleep(0)
+        decoder._idle.put(ended)  # handed to the video that waits, which has not taken it yet
+        ended.kill("abandoned")
+        assert (await waiting).frames.shape == SPEC.shape
+        assert ended.decoded == before
+
+    run(test)
 
 
 def test_a_worker_makes_way_after_its_share_of_videos_and_nobody_waits_for_it() -> None:
