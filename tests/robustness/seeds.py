@@ -15,6 +15,8 @@ SILENT = (("x265-params", "log-level=none"),)
 ALIKE = (("x264-params", "mbtree=0:rc-lookahead=0"),)
 """What x264 looks ahead at depends on what lay in its memory."""
 
+REORDERED = (("x264-params", "mbtree=0:rc-lookahead=0:bframes=2:b-adapt=0"),)
+
 ENCODINGS = {
     "mp4-h264": replace(H264_MP4, options=ALIKE),
     "mp4-h264-fragmented": replace(H264_MP4, options=(*ALIKE, FRAGMENTED)),
@@ -29,6 +31,7 @@ ENCODINGS = {
     "webm-av1": replace(VP9_WEBM, codec="libsvtav1"),
     "avi-mpeg4": MPEG4_AVI,
     "avi-mjpeg": replace(MPEG4_AVI, codec="mjpeg", pixel_format="yuvj420p"),
+    "avi-h264": Encoding(container="avi", options=REORDERED),
     "ts-mpeg2": MPEG2_TS,
     "ts-h264": replace(MPEG2_TS, codec="libx264", options=ALIKE),
     "ps-mpeg1": Encoding(container="mpeg", codec="mpeg1video"),
@@ -36,6 +39,8 @@ ENCODINGS = {
     "flv-h264": Encoding(container="flv", options=ALIKE),
     "asf-wmv2": Encoding(container="asf", codec="wmv2"),
     "asf-msmpeg4": Encoding(container="asf", codec="msmpeg4"),
+    "asf-h264": Encoding(container="asf", options=REORDERED),
+    "ps-h264": Encoding(container="vob", options=REORDERED),
     "ogg-vp8": Encoding(container="ogg", codec="libvpx"),
 }
 

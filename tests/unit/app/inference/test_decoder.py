@@ -41,6 +41,21 @@ def run() -> Iterator[RunTest]:
         runner.run(decoder.close())
 
 
+def run_apart(test: Callable[[Decoder], Awaitable[None]], **policy: int) -> None:
+    """Run an async test with a decoder of its own: one process, beside those that stand by."""
+
+    async def bounded() -> None:
+        decoder = Decoder(DecodePolicy(1, 30, DecodeLimits(), **policy))
+        await decoder.start()
+        try:
+            await asyncio.gather(*decoder._tasks)
+            await test(decoder)
+        finally:
+            await decoder.close()
+
+    asyncio.run(asyncio.wait_for(bounded(), 60))
+
+
 def the_worker_pid(decoder: Decoder) -> int:
     (worker,) = decoder._workers
     assert worker.pid
@@ -221,49 +236,37 @@ def test_a_dead_worker_is_replaced_without_a_request(run: RunTest) -> None:
 
 
 def test_one_that_stands_by_takes_the_place_of_one_that_died_and_no_other() -> None:
-    async def test() -> None:
-        decoder = Decoder(DecodePolicy(1, 30, DecodeLimits(), standby_workers=1))
-        await decoder.start()
-        try:
-            await asyncio.gather(*decoder._tasks)
-            hanging = await decoder._idle.get()
-            decoder._idle.put(hanging)  # which came last, so the next video is given to it
-            os.kill(hanging.pid, signal.SIGSTOP)
-            doomed, waiting = asyncio.create_task(decode(decoder)), asyncio.create_task(decode(decoder))
-            await asyncio.sleep(0)
-            assert len(decoder._idle) == 1, "one video at a time, however many stand by"
-            os.kill(hanging.pid, signal.SIGKILL)
-            with pytest.raises(DecodeFailed, match="stopped the decoder"):
-                await doomed
-            assert (await waiting).frames.shape == SPEC.shape
-            await asyncio.gather(*decoder._tasks)
-            assert len(decoder._members) == 2
-        finally:
-            await decoder.close()
+    async def test(decoder: Decoder) -> None:
+        hanging = await decoder._idle.get()
+        decoder._idle.put(hanging)  # which came last, so the next video is given to it
+        os.kill(hanging.pid, signal.SIGSTOP)
+        doomed, waiting = asyncio.create_task(decode(decoder)), asyncio.create_task(decode(decoder))
+        await asyncio.sleep(0)
+        assert len(decoder._idle) == 1, "one video at a time, however many stand by"
+        os.kill(hanging.pid, signal.SIGKILL)
+        with pytest.raises(DecodeFailed, match="stopped the decoder"):
+            await doomed
+        assert (await waiting).frames.shape == SPEC.shape
+        await asyncio.gather(*decoder._tasks)
+        assert len(decoder._members) == 2
 
-    asyncio.run(asyncio.wait_for(test(), 60))
+    run_apart(test, standby_workers=1)
 
 
 def test_a_video_whose_caller_left_keeps_its_turn_until_it_is_ended() -> None:
-    async def test() -> None:
-        decoder = Decoder(DecodePolicy(1, 30, DecodeLimits(), standby_workers=1))
-        await decoder.start()
-        try:
-            await asyncio.gather(*decoder._tasks)
-            hanging = await decoder._idle.get()
-            decoder._idle.put(hanging)
-            os.kill(hanging.pid, signal.SIGSTOP)
-            leaving = asyncio.create_task(decode(decoder))
-            await asyncio.sleep(0)
-            leaving.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await leaving
-            assert (await decode(decoder)).frames.shape == SPEC.shape
-            assert hanging.reason == "abandoned", "the next video was decoded beside it"
-        finally:
-            await decoder.close()
+    async def test(decoder: Decoder) -> None:
+        hanging = await decoder._idle.get()
+        decoder._idle.put(hanging)
+        os.kill(hanging.pid, signal.SIGSTOP)
+        leaving = asyncio.create_task(decode(decoder))
+        await asyncio.sleep(0)
+        leaving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
+        assert (await decode(decoder)).frames.shape == SPEC.shape
+        assert hanging.reason == "abandoned", "the next video was decoded beside it"
 
-    asyncio.run(asyncio.wait_for(test(), 60))
+    run_apart(test, standby_workers=1)
 
 
 def test_a_process_that_was_ended_between_two_steps_gets_no_video(run: RunTest) -> None:
@@ -281,42 +284,32 @@ def test_a_process_that_was_ended_between_two_steps_gets_no_video(run: RunTest) 
 
 
 def test_a_worker_makes_way_after_its_share_of_videos_and_nobody_waits_for_it() -> None:
-    async def test() -> None:
-        decoder = Decoder(DecodePolicy(1, 30, DecodeLimits(), recycle_clips=3))
-        await decoder.start()
-        try:
-            (first,) = decoder._workers
-            while first.is_alive:
-                await decode(decoder)
-                assert any(worker.is_alive for worker in decoder._members)
-            assert first.decoded >= 3
-            assert first.reason == "recycled"
-            (second,) = decoder._workers
-            assert second.decoded <= 1
-        finally:
-            await decoder.close()
+    async def test(decoder: Decoder) -> None:
+        (first,) = decoder._workers
+        while first.is_alive:
+            await decode(decoder)
+            assert any(worker.is_alive for worker in decoder._members)
+        assert first.decoded >= 3
+        assert first.reason == "recycled"
+        (second,) = decoder._workers
+        assert second.decoded <= 1
 
-    asyncio.run(asyncio.wait_for(test(), 60))
+    run_apart(test, recycle_clips=3)
 
 
 def test_a_worker_that_dies_while_its_successor_starts_has_no_other_successor() -> None:
-    async def test() -> None:
-        decoder = Decoder(DecodePolicy(1, 30, DecodeLimits(), recycle_clips=2))
-        await decoder.start()
-        try:
-            (first,) = decoder._workers
-            await decode(decoder)
-            await decode(decoder)
-            os.kill(first.pid, signal.SIGKILL)
-            while first.is_alive:
-                with suppress(DecodeFailed):  # the one that was handed to it before its death was known
-                    await decode(decoder)
-            await asyncio.gather(*decoder._tasks)
-            assert len(decoder._members) == len(decoder._workers) == 1
-        finally:
-            await decoder.close()
+    async def test(decoder: Decoder) -> None:
+        (first,) = decoder._workers
+        await decode(decoder)
+        await decode(decoder)
+        os.kill(first.pid, signal.SIGKILL)
+        while first.is_alive:
+            with suppress(DecodeFailed):  # the one that was handed to it before its death was known
+                await decode(decoder)
+        await asyncio.gather(*decoder._tasks)
+        assert len(decoder._members) == len(decoder._workers) == 1
 
-    asyncio.run(asyncio.wait_for(test(), 60))
+    run_apart(test, recycle_clips=2)
 
 
 def test_a_decoder_that_cannot_start_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
