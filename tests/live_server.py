@@ -74,14 +74,20 @@ def running_server(
     repository: Path, log: Path, *, wait: bool = True, cwd: Path = ROOT, **settings: object
 ) -> Iterator[LiveServer]:
     """Start ``clipserve serve``, wait until it is ready, and end it by its process id."""
-    settings = {"port": 0, "model_repository": repository, "decode_workers": 2, "execution_provider": "cpu"} | settings
+    settings = {
+        "port": 0,
+        "model_repository": repository,
+        "decode_workers": 2,
+        "execution_provider": "cpu",
+        "request_timeout_ms": 120_000,
+    } | settings
     with log.open("w") as stderr:
         process = subprocess.Popen(
             command("serve"), cwd=cwd, env=environment(**settings), stdout=subprocess.PIPE, stderr=stderr, text=True
         )
     try:
         url = _first_url(process, log)
-        with httpx.Client(base_url=url, timeout=60.0) as client:
+        with httpx.Client(base_url=url, timeout=150.0) as client:
             server = LiveServer(process, client, log)
             if wait:
                 wait_until_started(server)

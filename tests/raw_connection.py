@@ -12,7 +12,7 @@ from tests.live_server import LiveServer
 class RawConnection:
     """One TCP connection to the server."""
 
-    def __init__(self, server: LiveServer, timeout_seconds: float = 20.0) -> None:
+    def __init__(self, server: LiveServer, timeout_seconds: float = 60.0) -> None:
         address = (server.client.base_url.host, server.client.base_url.port or 80)
         self.socket = socket.create_connection(address, timeout=timeout_seconds)
         self._answers = self.socket.makefile("rb")

@@ -7,7 +7,9 @@
 """
 
 import io
-from collections.abc import Callable, Iterable, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -49,6 +51,18 @@ VP9_WEBM = Encoding(container="webm", codec="libvpx-vp9")
 MPEG2_TS = Encoding(container="mpegts", codec="mpeg2video")
 
 
+@contextmanager
+def _same_scheduling() -> Iterator[None]:
+    """SVT-AV1, run by root, makes the thread that calls it a real-time one (SCHED_FIFO 99), and so all that it starts."""
+    before = (os.sched_getscheduler(0), os.sched_getparam(0)) if hasattr(os, "sched_getscheduler") else None
+    try:
+        yield
+    finally:
+        if before:
+            os.sched_setscheduler(0, *before)
+
+
+@_same_scheduling()
 def encode(pictures: Iterable[Picture], encoding: Encoding = H264_MP4, times: Sequence[int] | None = None) -> bytes:
     """A file of these pictures (each uint8 RGB, shape (height, width, 3)).
 

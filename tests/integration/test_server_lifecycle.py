@@ -5,7 +5,6 @@ import os
 import select
 import socket
 import subprocess
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,8 +14,8 @@ from tests.colour_model import publish
 from tests.live_server import ROOT, LiveServer, command, environment, running_server, wait_until_started
 from tests.videos import GREEN, RED, solid_video
 
-SOME_WORK = 120
-"""A second or so for a batch."""
+MUCH_WORK = 1200
+"""Keeps a server loading for far longer than any test looks."""
 
 
 def serve(repository: Path, *flags: str, **settings: object) -> "subprocess.CompletedProcess[str]":
@@ -97,37 +96,35 @@ def test_a_model_that_fails_its_golden_clip_is_never_ready(tmp_path: Path) -> No
         assert live.client.get("/healthz").status_code == 200
 
 
-@pytest.fixture
-def slow_server(tmp_path: Path) -> Iterator[LiveServer]:
-    """Its model takes a while for a batch of any size."""
-    publish(tmp_path, work=SOME_WORK)
+def test_a_server_that_loads_is_alive_and_not_ready_and_says_when_to_come_back(tmp_path: Path) -> None:
+    publish(tmp_path, work=MUCH_WORK)
     with running_server(tmp_path, tmp_path / "log", wait=False, intra_op_threads=1) as live:
-        yield live
+        ready, classified = live.client.get("/readyz"), live.classify(solid_video(RED))
+        for answer in (ready, classified):
+            assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
+            assert int(answer.headers["retry-after"]) > 0
+        assert live.client.get("/healthz").status_code == 200
 
 
-def test_a_server_that_loads_is_alive_and_not_ready_and_says_when_to_come_back(slow_server: LiveServer) -> None:
-    ready, classified = slow_server.client.get("/readyz"), slow_server.classify(solid_video(RED))
-    for answer in (ready, classified):
-        assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
-        assert int(answer.headers["retry-after"]) > 0
-    assert slow_server.client.get("/healthz").status_code == 200
-
-
-def test_sigterm_answers_what_was_admitted_refuses_the_rest_and_exits_0(slow_server: LiveServer) -> None:
-    wait_until_started(slow_server)
-    slow_server.classify(solid_video(RED))
-    with ThreadPoolExecutor(12) as pool:
-        admitted = [pool.submit(slow_server.classify, solid_video(GREEN)) for _ in range(12)]
-        slow_server.until(lambda: slow_server.metric("clipserve_admitted ") == 12)
-        slow_server.process.terminate()
-        slow_server.until(lambda: slow_server.client.get("/readyz").status_code == 503)
-        ready, refused = slow_server.client.get("/readyz"), slow_server.classify(solid_video(RED))
+def test_sigterm_answers_what_was_admitted_refuses_the_rest_and_exits_0(tmp_path: Path) -> None:
+    """The clips wait for a batch that never fills, so that what was admitted is still there when the signal comes."""
+    publish(tmp_path)
+    green, red = solid_video(GREEN), solid_video(RED)
+    with (
+        running_server(tmp_path, tmp_path / "log", max_batch_size=16, max_queue_delay_ms=10_000) as live,
+        ThreadPoolExecutor(12) as pool,
+    ):
+        admitted = [pool.submit(live.classify, green) for _ in range(12)]
+        live.until(lambda: live.metric("clipserve_admitted ") == 12)
+        live.process.terminate()
+        live.until(lambda: live.client.get("/readyz").status_code == 503)
+        ready, refused = live.client.get("/readyz"), live.classify(red)
         answers = [future.result() for future in admitted]
-    assert (ready.status_code, ready.json()["code"]) == (503, "draining")
-    assert (refused.status_code, refused.json()["code"]) == (503, "draining")
-    assert int(refused.headers["retry-after"]) > 0
-    assert {answer.status_code for answer in answers} == {200}
-    assert slow_server.process.wait(60) == 0
+        assert (ready.status_code, ready.json()["code"]) == (503, "draining")
+        assert (refused.status_code, refused.json()["code"]) == (503, "draining")
+        assert int(refused.headers["retry-after"]) > 0
+        assert {answer.status_code for answer in answers} == {200}
+        assert live.process.wait(60) == 0
 
 
 def test_an_idle_server_stops_and_leaves_no_process(tmp_path: Path, repository: Path) -> None:

@@ -112,11 +112,10 @@ def worker_deaths(live: LiveServer) -> dict[str, int]:
 
 
 class Clients:
-    """A few callers at once, each with a connection that it keeps."""
+    """A few callers at once."""
 
     def __init__(self, live: LiveServer) -> None:
-        address = live.client.base_url
-        self._free = deque(HTTPConnection(address.host, address.port, timeout=60) for _ in range(AT_ONCE))
+        self._address = (live.client.base_url.host, live.client.base_url.port)
         self._pool = ThreadPoolExecutor(AT_ONCE)
 
     def __enter__(self) -> "Clients":
@@ -124,8 +123,6 @@ class Clients:
 
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown(cancel_futures=True)
-        for connection in self._free:
-            connection.close()
 
     def answers(self, seeds: Sequence[Seed], numbers: Sequence[int]) -> Iterator[tuple[Mutant, Answer]]:
         """In the order of the numbers."""
@@ -139,15 +136,15 @@ class Clients:
 
     def _ask(self, seeds: Sequence[Seed], number: int) -> tuple[Mutant, Answer]:
         broken = mutant(seeds, number)
-        connection, started = self._free.popleft(), monotonic()
+        connection, started = HTTPConnection(*self._address, timeout=60), monotonic()
         try:
             connection.request("POST", "/classify", broken.data, {"Content-Type": "application/octet-stream"})
             response = connection.getresponse()
             status, body = response.status, response.read().decode()
         except (OSError, HTTPException) as problem:
             status, body = 0, repr(problem)
+        finally:
             connection.close()
-        self._free.append(connection)
         return broken, Answer(status, body, monotonic() - started)
 
 

@@ -93,8 +93,8 @@ def burn() -> None:
         pass
 
 
-def burn_a_little() -> None:
-    until = time.process_time() + 0.4
+def burn_a_little(seconds: float = 0.4) -> None:
+    until = time.process_time() + seconds
     while time.process_time() < until:
         pass
 
@@ -118,7 +118,7 @@ def hang_up() -> None:
 def send_and_speak_again(pipe: socket.socket, reply: decode_process.Reply) -> None:
     """The answer that is due, and after a while, in which the server has read it, one that nobody asked for."""
     pipe.sendmsg([reply.line()])
-    burn_a_little()
+    burn_a_little(4.0)
     say(reply.line())
 
 

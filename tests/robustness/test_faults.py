@@ -22,7 +22,7 @@ from tests.videos import GREEN, solid_video
 GOOD = solid_video(GREEN)
 GOOD_REQUESTS, CLIENTS = 32, 8
 WORKERS, STANDBY = 2, 1
-TIMEOUT_SECONDS = 12.0
+TIMEOUT_SECONDS = 20.0
 MEMORY_BYTES = 512 * 2**20
 BALLOONS = 4
 
@@ -93,8 +93,8 @@ def test_a_process_that_is_hit_costs_the_video_in_its_hands_and_no_other(
         os.kill(victim, hit)
         check_good(answers)
         assert (blamed.result().status_code, blamed.result().json()["code"]) == (422, "decode_failed")
+    live.until(lambda: victim not in decode_processes(live.process.pid))
     until_complete(live)
-    assert victim not in decode_processes(live.process.pid)
     assert replaced(live, reason) == before + 1
 
 
@@ -124,7 +124,12 @@ def test_good_requests_that_wait_for_the_only_process_are_answered_by_its_succes
     publish(tmp_path / "models")
     with (
         running_server(
-            tmp_path / "models", tmp_path / "log", decode_workers=1, decode_standby_workers=0, decode_cpu_seconds=600
+            tmp_path / "models",
+            tmp_path / "log",
+            decode_workers=1,
+            decode_standby_workers=0,
+            decode_cpu_seconds=600,
+            decode_timeout_seconds=60,
         ) as live,
         ThreadPoolExecutor(1) as for_the_culprit,
         ThreadPoolExecutor(CLIENTS) as pool,

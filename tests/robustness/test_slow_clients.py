@@ -177,6 +177,6 @@ def test_connections_beyond_the_bound_are_closed_and_those_within_it_work(small_
 
 def test_few_descriptors_are_reported_at_the_start(tmp_path: Path) -> None:
     publish(tmp_path / "models")
-    with running_server(tmp_path / "models", tmp_path / "log", max_connections=10**9) as live:
+    with running_server(tmp_path / "models", tmp_path / "log", max_connections=10**12) as live:
         assert live.classify(VIDEO).status_code == 200
     assert '"event": "few_descriptors"' in (tmp_path / "log").read_text()

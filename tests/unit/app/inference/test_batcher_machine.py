@@ -11,7 +11,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 
 from app.errors import DeadlineExceeded, Draining, InferenceFailed, QueueFull
 from app.inference.batcher import Batcher, BatchPolicy, Outcome
-from tests.unit.app.inference.echo_model import SHAPE, EchoModel, clip
+from tests.unit.app.inference.echo_model import NOW_SECONDS, SHAPE, EchoModel, clip
 
 LATER = 60.0
 
@@ -94,7 +94,7 @@ class BatcherMachine(RuleBasedStateMachine):
         if not hasattr(self, "queue"):
             return
         try:
-            self.loop.run_until_complete(asyncio.wait_for(self._settle(), 5))
+            self.loop.run_until_complete(asyncio.wait_for(self._settle(), NOW_SECONDS))
         finally:
             self.loop.close()
 
