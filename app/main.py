@@ -105,7 +105,6 @@ def _decode_policy(settings: Settings) -> DecodePolicy:
         accelerator=settings.decode_accelerator,
         environment=settings.decode_environment,
         recycle_clips=settings.decode_recycle_clips,
-        standby_workers=settings.decode_standby_workers,
     )
 
 

@@ -82,13 +82,6 @@ class Settings(BaseSettings):
     decode_workers: int = Field(
         0, ge=0, le=256, description="Processes that decode videos; 0 takes as many as the process may use processors."
     )
-    decode_standby_workers: int = Field(
-        1,
-        ge=0,
-        le=256,
-        description="Decode processes beyond those, some 35 MiB each, which stand by: one that was killed is replaced at once. "
-        "They do not decode more videos at a time.",
-    )
     decode_timeout_seconds: float = Field(
         10.0, gt=0, description="Time to decode one video, s; then its worker is killed and the answer is 422 `decode_failed`."
     )

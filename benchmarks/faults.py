@@ -39,32 +39,28 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=10, help="hits of each kind (default: %(default)s)")
     args = parser.parse_args()
-    figures = {f"standby_{standby}": measure(standby, args.rounds) for standby in (0, 1)}
-    for standby, hits in figures.items():
-        for name, seen in hits.items():
-            print(standby, name, seen)
+    figures = measure(args.rounds)
+    for name, seen in figures.items():
+        print(name, seen)
     write_result("faults", {"workers": WORKERS, "decode_timeout_seconds": TIMEOUT_SECONDS, "rounds": args.rounds} | figures)
 
 
-def measure(standby: int, rounds: int) -> dict[str, Any]:
-    """By signal; a server of its own, with so many processes that stand by."""
+def measure(rounds: int) -> dict[str, Any]:
+    """By signal."""
     culprit, settings = still_video(6000), {"decode_timeout_seconds": TIMEOUT_SECONDS, "decode_cpu_seconds": 600}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         publish(folder / "models")
-        with running_server(
-            folder / "models", folder / "log", decode_workers=WORKERS, decode_standby_workers=standby, **settings
-        ) as live:
-            live.until(lambda: len(locked_in_processes(live.process.pid)) == WORKERS + standby)
-            return {hit.name: _summary(_strike(live, culprit, hit, rounds, WORKERS + standby)) for hit in HITS}
+        with running_server(folder / "models", folder / "log", decode_workers=WORKERS, **settings) as live:
+            return {hit.name: _summary(_strike(live, culprit, hit, rounds)) for hit in HITS}
 
 
 Round = tuple[float, list[tuple[int, float]]]
 """Seconds from the end of one process until as many were ready as before; status and seconds of each good request."""
 
 
-def _strike(live: LiveServer, culprit: bytes, hit: signal.Signals, rounds: int, processes: int) -> Iterator[Round]:
-    for _ in tqdm(range(rounds), desc=f"{hit.name}, {processes - WORKERS} standing by", unit="hit"):
+def _strike(live: LiveServer, culprit: bytes, hit: signal.Signals, rounds: int) -> Iterator[Round]:
+    for _ in tqdm(range(rounds), desc=hit.name, unit="hit"):
         with ThreadPoolExecutor(1) as for_the_culprit, ThreadPoolExecutor(CLIENTS) as pool:
             blamed = for_the_culprit.submit(live.classify, culprit)
             victim = busy_process(live)
@@ -73,7 +69,7 @@ def _strike(live: LiveServer, culprit: bytes, hit: signal.Signals, rounds: int, 
             ended = time.monotonic() if hit != signal.SIGSTOP else None
             assert blamed.result().status_code == 422, blamed.result().text
             ended = ended or time.monotonic()
-            while victim in (ready := locked_in_processes(live.process.pid)) or len(ready) < processes:
+            while victim in (ready := locked_in_processes(live.process.pid)) or len(ready) < WORKERS:
                 time.sleep(0.005)
             yield time.monotonic() - ended, [answer.result() for answer in good]
 

@@ -21,5 +21,3 @@ class DecodePolicy:
     """What the processes get of the server's environment: which GPU to use, and where its libraries are."""
     recycle_clips: int = 1000
     """Videos after which a process makes way for a fresh one."""
-    standby_workers: int = 0
-    """Processes beyond ``workers``, so that as many can decode while one that ended is replaced."""

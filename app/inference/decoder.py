@@ -39,7 +39,6 @@ class Decoder:
         self.accelerator_problem: str | None = None
         """Why the one that was asked for is not used."""
         self._policy = policy
-        self._turns = asyncio.Semaphore(policy.workers)  # processes that stand by are not for more videos at once
         self._idle = IdleWorkers()
         self._workers: set[DecodeWorker] = set()
         self._members: set[DecodeWorker] = set()  # those that are to be replaced when they end
@@ -49,13 +48,11 @@ class Decoder:
         self._undertaker = ThreadPoolExecutor(1, thread_name_prefix="decode")  # waits for what was killed
 
     async def start(self) -> None:
-        """Return once every process can decode; those that stand by start after that.
+        """Return once every process can decode.
 
         Raises: WorkerDidNotStart: one cannot, or lacks a protection that is required.
         """
         await asyncio.gather(*(self._start_worker() for _ in range(self._policy.workers)))
-        for _ in range(self._policy.standby_workers):
-            self._keep(asyncio.create_task(self._add_worker()))
 
     async def close(self) -> None:
         """End every process; videos that are being decoded fail."""
@@ -74,14 +71,8 @@ class Decoder:
 
         Raises: ClipError: the video cannot become a clip; DecodeFailed too where it took too long or killed its process.
         """
-        await self._turns.acquire()
-        try:
-            worker = await self._begin(video, spec)
-        except BaseException:
-            self._turns.release()
-            raise
+        worker = await self._begin(video, spec)
         job = asyncio.create_task(self._finish(worker))
-        job.add_done_callback(lambda _: self._turns.release())  # not when the caller leaves: its video is still decoded
         try:
             return await asyncio.shield(job)
         except asyncio.CancelledError:

@@ -51,7 +51,7 @@ def test_decode_processes_get_the_variables_of_cuda_where_they_may_use_a_gpu(
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
     publish(tmp_path / "models")
-    settings = {"decode_accelerator": accelerator, "decode_sandbox": "off", "decode_workers": 1, "decode_standby_workers": 0}
+    settings = {"decode_accelerator": accelerator, "decode_sandbox": "off", "decode_workers": 1}
     with running_server(tmp_path / "models", tmp_path / "log", **settings) as live:
         (pid,) = decode_processes(live.process.pid)
         variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")

@@ -21,7 +21,7 @@ from tests.videos import GREEN, solid_video
 
 GOOD = solid_video(GREEN)
 GOOD_REQUESTS, CLIENTS = 32, 8
-WORKERS, STANDBY = 2, 1
+WORKERS = 2
 TIMEOUT_SECONDS = 20.0
 MEMORY_BYTES = 512 * 2**20
 BALLOONS = 4
@@ -40,7 +40,6 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     folder = tmp_path_factory.mktemp("faults")
     publish(folder / "models")
     settings = {
-        "decode_standby_workers": STANDBY,
         "decode_timeout_seconds": TIMEOUT_SECONDS,
         "decode_cpu_seconds": 600,
         "decode_memory_bytes": MEMORY_BYTES,
@@ -54,7 +53,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
 
 def until_complete(live: LiveServer) -> None:
     """Wait until every process is there that should be, none of them starting any more."""
-    live.until(lambda: len(locked_in_processes(live.process.pid)) == WORKERS + STANDBY)
+    live.until(lambda: len(locked_in_processes(live.process.pid)) == WORKERS)
 
 
 def ask_good(live: LiveServer, pool: ThreadPoolExecutor) -> Answers:
@@ -127,7 +126,6 @@ def test_good_requests_that_wait_for_the_only_process_are_answered_by_its_succes
             tmp_path / "models",
             tmp_path / "log",
             decode_workers=1,
-            decode_standby_workers=0,
             decode_cpu_seconds=600,
             decode_timeout_seconds=60,
         ) as live,

@@ -30,8 +30,7 @@ from tests.videos import Encoding, numbered_video
 
 SPEC = ClipSpec(num_frames=4, height=32, width=32)
 VIDEO = numbered_video()
-PROCESSES = 3
-"""Of a server: two that decode, and one that stands by."""
+PROCESSES = 2
 SANDBOX = SandboxPolicy(cpu_seconds=1, memory_bytes=600 * 2**20)
 HOSTILE, WEAK = "tests.robustness.hostile_process", "tests.robustness.weak_process"
 

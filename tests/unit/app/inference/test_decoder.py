@@ -42,13 +42,12 @@ def run() -> Iterator[RunTest]:
 
 
 def run_apart(test: Callable[[Decoder], Awaitable[None]], **policy: int) -> None:
-    """Run an async test with a decoder of its own: one process, beside those that stand by."""
+    """Run an async test with a decoder of its own, of one process."""
 
     async def bounded() -> None:
         decoder = Decoder(DecodePolicy(1, 30, DecodeLimits(), **policy))
         await decoder.start()
         try:
-            await asyncio.gather(*decoder._tasks)
             await test(decoder)
         finally:
             await decoder.close()
@@ -233,40 +232,6 @@ def test_a_dead_worker_is_replaced_without_a_request(run: RunTest) -> None:
         decoder._idle.put(worker)
 
     run(test)
-
-
-def test_one_that_stands_by_takes_the_place_of_one_that_died_and_no_other() -> None:
-    async def test(decoder: Decoder) -> None:
-        hanging = await decoder._idle.get()
-        decoder._idle.put(hanging)  # which came last, so the next video is given to it
-        os.kill(hanging.pid, signal.SIGSTOP)
-        doomed, waiting = asyncio.create_task(decode(decoder)), asyncio.create_task(decode(decoder))
-        await asyncio.sleep(0)
-        assert len(decoder._idle) == 1, "one video at a time, however many stand by"
-        os.kill(hanging.pid, signal.SIGKILL)
-        with pytest.raises(DecodeFailed, match="stopped the decoder"):
-            await doomed
-        assert (await waiting).frames.shape == SPEC.shape
-        await asyncio.gather(*decoder._tasks)
-        assert len(decoder._members) == 2
-
-    run_apart(test, standby_workers=1)
-
-
-def test_a_video_whose_caller_left_keeps_its_turn_until_it_is_ended() -> None:
-    async def test(decoder: Decoder) -> None:
-        hanging = await decoder._idle.get()
-        decoder._idle.put(hanging)
-        os.kill(hanging.pid, signal.SIGSTOP)
-        leaving = asyncio.create_task(decode(decoder))
-        await asyncio.sleep(0)
-        leaving.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await leaving
-        assert (await decode(decoder)).frames.shape == SPEC.shape
-        assert hanging.reason == "abandoned", "the next video was decoded beside it"
-
-    run_apart(test, standby_workers=1)
 
 
 def test_a_process_that_was_ended_between_two_steps_gets_no_video(run: RunTest) -> None:
