@@ -4,7 +4,6 @@ The clips are those whose column `split` says val; their groups must not have be
 """
 
 import argparse
-import csv
 from pathlib import Path
 
 import httpx
@@ -13,6 +12,7 @@ from tqdm import tqdm
 
 from benchmarks.record import write_result
 from benchmarks.serve import server
+from benchmarks.videos import validation_rows
 
 
 def main() -> None:
@@ -27,8 +27,7 @@ def main() -> None:
         "--model", type=Path, default=Path("models/exercise10/1"), help="published version (default: %(default)s)"
     )
     args = parser.parse_args()
-    with args.clips.open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["split"] == "val"]
+    rows = validation_rows(args.clips)
     with server(args.model) as (port, _), httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
         served = client.get("/models").json()["models"][0]
         answers = [classify(client, args.clips.parent / row["path"]) for row in tqdm(rows, unit="clip")]

@@ -4,7 +4,6 @@ The model was trained in the mode of its manifest; the other one is foreign to i
 """
 
 import argparse
-import csv
 import time
 from pathlib import Path
 from statistics import median
@@ -16,6 +15,7 @@ from tqdm import tqdm
 
 from benchmarks.engine import session
 from benchmarks.record import write_result
+from benchmarks.videos import validation_rows
 from clips import ClipSpec, Manifest, load_clip
 
 MODES = get_args(ClipSpec.model_fields["sampling"].annotation)
@@ -34,8 +34,7 @@ def main() -> None:
     )
     args = parser.parse_args()
     manifest = Manifest.read(args.model)
-    with args.clips.open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["split"] == "val"]
+    rows = validation_rows(args.clips)
     videos = [(args.clips.parent / row["path"]).read_bytes() for row in rows]
     truth = np.array([manifest.labels.index(row["label"]) for row in rows])
     model = session(args.model / manifest.variants[0].file, threads=1)

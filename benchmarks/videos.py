@@ -1,5 +1,6 @@
 """The videos to measure with: the user's own, or generated ones."""
 
+import csv
 import io
 from pathlib import Path
 
@@ -31,3 +32,9 @@ def generated_video(seed: int, seconds: int = 4, width: int = 320, height: int =
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return file.getvalue()
+
+
+def validation_rows(clips: Path) -> list[dict[str, str]]:
+    """Rows of a CSV file with the columns path,label,group,split: those whose ``split`` says val."""
+    with clips.open(newline="") as file:
+        return [row for row in csv.DictReader(file) if row["split"] == "val"]
