@@ -20,10 +20,11 @@ from app.inference.batcher import BatchPolicy
 from app.inference.classify import Classifier
 from app.inference.decode_policy import DecodePolicy
 from app.inference.decoder import Decoder
+from app.inference.execution_plan import PlanRequest
+from app.inference.provider_options import GpuOptions
 from app.inference.readiness import Readiness
 from app.inference.sandbox.policy import SandboxPolicy
 from app.inference.served import ServedModels
-from app.inference.session import SessionOptions
 from app.inference.startup import ModelStart, start_models
 from app.inference.video_file import check_temporary_folder
 from app.observability import logs
@@ -114,8 +115,14 @@ def _model_start(settings: Settings) -> ModelStart:
         every_version=settings.model_versions == "all",
         default_name=settings.default_model,
         provider=settings.execution_provider,
-        session=SessionOptions(settings.intra_op_threads or usable_processors(), settings.max_batch_size),
+        plan=PlanRequest(
+            usable_processors(),
+            settings.lanes,
+            settings.intra_op_threads,
+            settings.max_batch_size,
+            GpuOptions(settings.gpu_memory_bytes, settings.cuda_graphs, settings.tensorrt_cache or None),
+        ),
         batching=BatchPolicy(
-            settings.max_batch_size, settings.max_queue_delay_ms / 1000, _admission_policy(settings).max_videos
+            max_queue_delay_seconds=settings.max_queue_delay_ms / 1000, max_queue_size=_admission_policy(settings).max_videos
         ),
     )

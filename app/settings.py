@@ -38,10 +38,41 @@ class Settings(BaseSettings):
         description="Where models run. `auto` takes CUDA where it can really run, else the CPU. "
         "A named one that cannot run refuses to start.",
     )
-    intra_op_threads: int = Field(
-        0, ge=0, description="Threads of one CPU session; 0 takes as many as the process may use processors."
+    lanes: int = Field(
+        0,
+        ge=0,
+        le=256,
+        description="Batches that run at once, each in a thread of its own; 0 measures at the start what is fastest.",
     )
-    max_batch_size: int = Field(8, ge=1, le=256, description="Most clips in one run of the model.")
+    intra_op_threads: int = Field(
+        0,
+        ge=0,
+        le=256,
+        description="Threads of each lane on a CPU; 0 measures at the start what is fastest. "
+        "Lanes times threads should be no more than the processors.",
+    )
+    max_batch_size: int = Field(
+        0,
+        ge=0,
+        le=256,
+        description="Most clips in one run of the model; 0 measures at the start what is fastest, up to 8 on a CPU "
+        "and 32 on a GPU.",
+    )
+    cuda_graphs: bool = Field(
+        False,
+        description="On a GPU, record the kernels of each batch size once and launch them as one. "
+        "Models with control flow cannot be recorded: then the server does not start.",
+    )
+    gpu_memory_bytes: int = Field(
+        0,
+        ge=0,
+        description="Most memory that a session's arena takes on a GPU; 0 for no bound. Workspaces of cuDNN come on top.",
+    )
+    tensorrt_cache: str = Field(
+        "",
+        description="Folder in which TensorRT keeps the engines that it has built, which takes minutes at each start without "
+        "one. Its files are loaded without a check: nobody else may write there.",
+    )
     max_queue_delay_ms: float = Field(
         0.0,
         ge=0,

@@ -14,8 +14,9 @@ from app.observability import logs, metrics
 
 Clips = Sequence[NDArray[np.uint8]]
 Probabilities = NDArray[np.float32]
-RunModel = Callable[[Clips], Awaitable[Probabilities]]
-"""Clips, each of one shape, to one row each: float32, shape (clips, labels). May raise ``OutOfDeviceMemory``."""
+RunModel = Callable[[Clips, bool], Awaitable[Probabilities]]
+"""Clips, each of one shape, to one row each: float32, shape (clips, labels). The second argument says whether nothing else is
+at work or on its way. May raise ``OutOfDeviceMemory``."""
 
 _RUNS_BEFORE_LARGER = 64
 """Batches of the lowered size that must go well before twice as many clips are tried."""
@@ -26,7 +27,7 @@ class OutOfDeviceMemory(Exception):
 
 
 class BatchRun:
-    """The way of batches through one model. One batch at a time."""
+    """The way of batches through one model. One batch of each lane at a time."""
 
     def __init__(self, name: str, num_labels: int, run: RunModel, max_batch_size: int) -> None:
         self._name, self._num_labels, self._run, self._most = name, num_labels, run, max_batch_size
@@ -34,11 +35,11 @@ class BatchRun:
         self.max_batch_size = max_batch_size
         """Clips that the next batch may hold: fewer than asked for while the device lacks memory."""
 
-    async def rows(self, clips: Clips) -> Probabilities:
+    async def rows(self, clips: Clips, alone: bool = False) -> Probabilities:
         """Probabilities of ``clips``: float32, shape (clips, labels); a clip that failed has a row that is not finite."""
         metrics.BATCH_SIZE.labels(self._name).observe(len(clips))
         try:
-            rows = self._checked(await self._run(clips), len(clips))
+            rows = self._checked(await self._run(clips, alone), len(clips))
         except OutOfDeviceMemory as problem:
             self._lower(len(clips), problem)
         except Exception:  # noqa: BLE001 whatever the model raises, every caller must be answered and the next batch run

@@ -1,15 +1,17 @@
 """Clips of many requests to batches of one model. Pure asyncio; each clip leaves with exactly one outcome.
 
-    waiting  [a b c d]  --first max_batch_size--> run [a b c d] ---> a's row to a, b's row to b, ...
-             [e f]          meanwhile others arrive, and leave again
+    waiting  [a b c d e f]  --first max_batch_size--> lane 1 runs [a b c d] ---> a's row to a, b's row to b, ...
+             [        e f]  -----------------------> lane 2 runs [e f]      ---> ...
+             [           ]     meanwhile others arrive, and leave again
 
-A batch is sent as soon as the model is free: at ``max_queue_delay_seconds`` 0 at once with whatever waits, else when it is
-full or its first clip has waited that long. What a run that fails means for its clips: ``batch_run``.
+A batch is sent as soon as a lane is free: at ``max_queue_delay_seconds`` 0 at once with whatever waits, else when it is full
+or its first clip has waited that long; where batches bring nothing they hold one clip, and no lane waits. What a run that fails
+means for its clips: ``batch_run``.
 """
 
 import asyncio
-from collections import deque
-from contextlib import suppress
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from time import monotonic
 
@@ -18,16 +20,18 @@ from numpy.typing import NDArray
 
 from app.errors import DeadlineExceeded, Draining, InferenceFailed, Problem, QueueFull
 from app.inference.batch_run import BatchRun, Probabilities, RunModel
+from app.inference.fair_queue import FairQueue
 from app.observability import metrics
 
 
 @dataclass(frozen=True)
 class BatchPolicy:
-    """When a batch is closed, and how many clips may wait."""
+    """When a batch is closed, how many run at once, and how many clips may wait."""
 
     max_batch_size: int = 8
     max_queue_delay_seconds: float = 0.0
     max_queue_size: int = 64
+    lanes: int = 1
 
 
 @dataclass(frozen=True)
@@ -54,19 +58,30 @@ class Batcher:
     def __init__(self, name: str, clip_shape: tuple[int, ...], num_labels: int, run: RunModel, policy: BatchPolicy) -> None:
         self._name, self._clip_shape, self._policy = name, clip_shape, policy
         self._run = BatchRun(name, num_labels, run, policy.max_batch_size)
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting: FairQueue[_Waiting] = FairQueue()
+        self._expected = self._running = 0
         self._changed = asyncio.Event()
         self._closed = False
         self._length = metrics.QUEUE_LENGTH.labels(name)
-        self._task = asyncio.create_task(self._run_batches())
+        self._lanes = [asyncio.create_task(self._run_batches()) for _ in range(policy.lanes)]
 
     def __len__(self) -> int:
         """Clips that wait."""
         return len(self._waiting)
 
-    async def infer(self, clip: NDArray[np.uint8], deadline: float) -> Outcome:
+    @contextmanager
+    def expected(self) -> Iterator[None]:
+        """While a clip is being decoded, which takes a processor: no run has the machine to itself then."""
+        self._expected += 1
+        try:
+            yield
+        finally:
+            self._expected -= 1
+
+    async def infer(self, clip: NDArray[np.uint8], deadline: float, flow: Hashable = None) -> Outcome:
         """The probabilities of ``clip`` (uint8, of the model's shape). ``deadline`` is a time of ``time.monotonic``.
 
+        Clips of one ``flow`` (those of one request, say) take turns with the others; without one, a clip is its own.
         Cancelling the call takes the clip out of the queue; once its batch runs, only the answer is dropped.
 
         Raises: QueueFull, DeadlineExceeded, Draining, InferenceFailed.
@@ -78,7 +93,8 @@ class Batcher:
         if len(self._waiting) >= self._policy.max_queue_size:
             raise QueueFull
         item = _Waiting(clip, deadline, monotonic(), asyncio.get_running_loop().create_future())
-        self._waiting.append(item)
+        flow = item if flow is None else flow
+        self._waiting.append(item, flow)
         self._queue_changed()
         try:
             async with asyncio.timeout(deadline - monotonic()):
@@ -86,28 +102,23 @@ class Batcher:
         except TimeoutError:
             raise DeadlineExceeded from None
         finally:
-            self._remove(item)
+            if self._waiting.discard(item, flow):
+                self._queue_changed()
 
     async def close(self) -> None:
-        """Answer every clip that waits with Draining; the batch that runs is finished and answered."""
+        """Answer every clip that waits with Draining; the batches that run are finished and answered."""
         self._closed = True
-        for item in self._waiting:
+        for item in self._waiting.clear():
             _fail(item, Draining())
-        self._waiting.clear()
         self._queue_changed()
-        await self._task
-
-    def _remove(self, item: _Waiting) -> None:
-        """Take a clip whose caller has left out of the queue."""
-        with suppress(ValueError):
-            self._waiting.remove(item)
-            self._queue_changed()
+        await asyncio.gather(*self._lanes)
 
     def _queue_changed(self) -> None:
         self._length.set(len(self._waiting))
         self._changed.set()
 
     async def _run_batches(self) -> None:
+        """One lane."""
         while not self._closed:
             if batch := await self._next_batch():
                 await self._run_batch(batch)
@@ -119,13 +130,19 @@ class Batcher:
             if not self._waiting:
                 await self._changed.wait()
                 continue
-            patience = self._waiting[0].arrived + self._policy.max_queue_delay_seconds - monotonic()
-            if patience <= 0 or len(self._waiting) >= self._run.max_batch_size:
+            patience = self._patience_seconds()
+            if patience <= 0:
                 return self._close_batch()
             with suppress(TimeoutError):
                 async with asyncio.timeout(patience):
                     await self._changed.wait()
         return []
+
+    def _patience_seconds(self) -> float:
+        """How long the clips that wait may go on waiting for others, by the clock of the first."""
+        if not self._policy.max_queue_delay_seconds or len(self._waiting) >= self._run.max_batch_size:
+            return 0.0
+        return min(item.arrived for item in self._waiting) + self._policy.max_queue_delay_seconds - monotonic()
 
     def _close_batch(self) -> list[_Waiting]:
         """Take the first clips whose callers still wait and whose deadline has not passed."""
@@ -142,7 +159,12 @@ class Batcher:
 
     async def _run_batch(self, batch: list[_Waiting]) -> None:
         started = monotonic()
-        rows = await self._run.rows([item.clip for item in batch])
+        alone = not (self._waiting or self._expected or self._running)
+        self._running += 1
+        try:
+            rows = await self._run.rows([item.clip for item in batch], alone)
+        finally:
+            self._running -= 1
         seconds = monotonic() - started
         for item, row in zip(batch, rows, strict=True):
             if not np.isfinite(row).all():

@@ -57,7 +57,8 @@ class Classifier:
         Raises: Problem: RefusedVideo, DeadlineExceeded, Draining, InferenceFailed.
         """
         deadline = monotonic() + timeout_seconds
-        clip, decode_seconds = await self._decode(video, model, deadline)
+        with model.batcher.expected():
+            clip, decode_seconds = await self._decode(video, model, deadline)
         outcome = await model.batcher.infer(clip.frames, deadline)
         stage_seconds = {"decode": decode_seconds, "queue": outcome.queue_seconds, "model": outcome.model_seconds}
         for stage, seconds in stage_seconds.items():

@@ -1,17 +1,20 @@
-"""One model on one execution provider, run in a thread of its own so that the event loop stays free."""
+"""One model on one execution provider, in as many lanes as pay: each a thread of its own, so that the event loop stays free."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from queue import SimpleQueue
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.inference.batch_run import Clips
+from app.inference.batch_run import Clips, OutOfDeviceMemory
+from app.inference.calibration import Calibrated, calibrate
+from app.inference.execution_plan import PlanRequest
 from app.inference.external_data import refuse_external_data
+from app.inference.provider_options import Provider
 from app.inference.repository import PublishedModel
-from app.inference.session import Provider, ProviderUnavailable, Session, SessionOptions
+from app.inference.session import ProviderUnavailable, Session, SessionOptions
 from app.observability import logs
 from clips.errors import CommandError
 from clips.manifest import Precision, Variant
@@ -33,31 +36,46 @@ _PREFERRED: dict[Provider, tuple[Precision, ...]] = {
 }
 
 
-@dataclass(frozen=True)
 class Engine:
-    """A warmed session. ``run`` may be awaited by one batcher."""
+    """Warm sessions of one model, with a thread for each lane. ``run`` may be awaited by as many as there are lanes."""
 
-    session: Session
-    variant: Variant
-    thread: ThreadPoolExecutor
-    fallback_reason: str | None
-    """Why a faster provider was not taken; None where the first choice runs."""
-
-    @property
-    def provider(self) -> Provider:
+    def __init__(self, calibrated: Calibrated, variant: Variant, fallback_reason: str | None = None) -> None:
+        self.plan, self.variant = calibrated.plan, variant
+        self.provider: Provider = calibrated.sessions[0].provider
         """Where the model runs."""
-        return self.session.provider
+        self.fallback_reason = fallback_reason
+        """Why a faster provider was not taken; None where the first choice runs."""
+        self.sessions = [*calibrated.sessions, *([calibrated.lone] if calibrated.lone else [])]
+        """All that may answer."""
+        self._lone = calibrated.lone
+        self._threads = ThreadPoolExecutor(self.plan.lanes, "model")
+        self._idle: SimpleQueue[Session] = SimpleQueue()
+        for lane in range(self.plan.lanes):
+            self._idle.put(calibrated.sessions[lane % len(calibrated.sessions)])
 
-    async def run(self, clips: Clips) -> NDArray[np.float32]:
-        """Probabilities of ``clips``: float32, shape (clips, labels)."""
-        return await asyncio.get_running_loop().run_in_executor(self.thread, self.session.run, clips)
+    async def run(self, clips: Clips, alone: bool) -> NDArray[np.float32]:
+        """Probabilities of ``clips``: float32, shape (clips, labels). ``alone``: it may use the processors of all lanes.
+
+        Raises: OutOfDeviceMemory.
+        """
+        run = self._lone.run if alone and self._lone else self._run_in_lane
+        return await asyncio.get_running_loop().run_in_executor(self._threads, run, clips)
 
     def close(self) -> None:
-        """Let the thread end."""
-        self.thread.shutdown(wait=False)
+        """Let the threads end, and free what the sessions hold beside the model."""
+        self._threads.shutdown(wait=True)
+        for session in self.sessions:
+            session.close()
+
+    def _run_in_lane(self, clips: Clips) -> NDArray[np.float32]:
+        session = self._idle.get()
+        try:
+            return session.run(clips)
+        finally:
+            self._idle.put(session)
 
 
-def load_engine(model: PublishedModel, requested: RequestedProvider, options: SessionOptions) -> Engine:
+def load_engine(model: PublishedModel, requested: RequestedProvider, asked: PlanRequest) -> Engine:
     """The model on the best provider that really runs it; warm when it returns. Blocks for seconds.
 
     Raises: CommandError: a named provider cannot run it, or its file is missing or was changed.
@@ -66,13 +84,13 @@ def load_engine(model: PublishedModel, requested: RequestedProvider, options: Se
     for provider in _CANDIDATES[requested]:
         variant = preferred_variant(model, provider)
         try:
-            session = _open(model, variant, provider, options)
-        except ProviderUnavailable as problem:
+            calibrated = _calibrated(model, variant, provider, asked)
+        except (ProviderUnavailable, OutOfDeviceMemory) as problem:
             reasons.append(f"{provider}: {problem}")
             continue
         if reasons:
             logs.info("provider_fallback", model=model.title, provider=provider, reason="; ".join(reasons))
-        return Engine(session, variant, ThreadPoolExecutor(1, "model"), "; ".join(reasons) or None)
+        return Engine(calibrated, variant, "; ".join(reasons) or None)
     raise CommandError(f"the model {model.title} cannot run on the execution provider {requested!r}: {'; '.join(reasons)}")
 
 
@@ -82,8 +100,12 @@ def preferred_variant(model: PublishedModel, provider: Provider) -> Variant:
     return min(model.manifest.variants, key=lambda variant: ranks.index(variant.precision))
 
 
-def _open(model: PublishedModel, variant: Variant, provider: Provider, options: SessionOptions) -> Session:
+def _calibrated(model: PublishedModel, variant: Variant, provider: Provider, asked: PlanRequest) -> Calibrated:
     data = model.read_variant(variant)
     refuse_external_data(data, model.title)
-    manifest = model.manifest
-    return Session(data, manifest.clip_spec.shape, len(manifest.labels), provider, options)
+    shape, num_labels = model.manifest.clip_spec.shape, len(model.manifest.labels)
+
+    def open_session(threads: int, max_batch_size: int) -> Session:
+        return Session(data, shape, num_labels, provider, SessionOptions(threads, max_batch_size, asked.gpu))
+
+    return calibrate(open_session, shape, provider, asked)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.errors import UnknownModel
 from app.inference.batcher import Batcher, BatchPolicy
@@ -28,8 +28,9 @@ class ServedModel:
 
     @classmethod
     def start(cls, published: PublishedModel, engine: Engine, policy: BatchPolicy) -> "ServedModel":
-        """Put a queue in front of ``engine``. Needs a running event loop."""
+        """Put a queue in front of ``engine``, whose plan says how batches are made. Needs a running event loop."""
         manifest = published.manifest
+        policy = replace(policy, lanes=engine.plan.lanes, max_batch_size=engine.plan.max_batch_size)
         batcher = Batcher(published.title, manifest.clip_spec.shape, len(manifest.labels), engine.run, policy)
         info = (manifest.name, str(manifest.version), engine.variant.precision, engine.provider)
         metrics.MODEL_INFO.labels(*info).set(1)
@@ -38,7 +39,7 @@ class ServedModel:
     async def close(self) -> None:
         """Answer whoever waits, and let the engine go."""
         await self.batcher.close()
-        self.engine.close()
+        await asyncio.to_thread(self.engine.close)
 
 
 class ServedModels:

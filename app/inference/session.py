@@ -3,25 +3,24 @@
 import contextlib
 import io
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.inference.batch_run import OutOfDeviceMemory
+from app.inference.device_run import DeviceRun
+from app.inference.provider_options import ORT_NAMES, GpuOptions, Provider, provider_chain
 from clips.errors import CommandError
 
 os.putenv("ORT_DISABLE_TELEMETRY", "1")  # builds since 1.31 carry a client that sends events to their makers
 import onnxruntime as ort
 
-Provider = Literal["cuda", "tensorrt", "cpu"]
-
-_ORT_NAMES = {"cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider", "cpu": "CPUExecutionProvider"}
 _NVIDIA_DEVICES = (Path("/dev/nvidia0"), Path("/dev/nvidiactl"), Path("/dev/dxg"), Path("/proc/driver/nvidia/version"))
-
 
 # as the arena, the CUDA runtime, cuDNN and the C++ library say it: onnxruntime has no error of its own for it
 _OUT_OF_MEMORY = ("Failed to allocate memory", "out of memory", "ALLOC_FAILED", "bad_alloc", "bad allocation")
@@ -37,52 +36,69 @@ class SessionOptions:
 
     intra_op_threads: int
     max_batch_size: int
+    gpu: GpuOptions = field(default_factory=GpuOptions)
 
 
 class Session:
-    """A model on one provider. ``run`` blocks and is called from one thread at a time."""
+    """A model on one provider. On a CPU ``run`` may be called from several threads at once, on a GPU from one at a time."""
 
     def __init__(self, model: bytes, clip_shape: tuple[int, ...], num_labels: int, provider: Provider, options: SessionOptions):
-        """Load ``model`` (the bytes of an ONNX file) and prove that it runs: a warm-up of every bucket of batch sizes.
+        """Load ``model``, the bytes of an ONNX file. ``warm_up`` proves that it runs.
 
         Raises: ProviderUnavailable: the provider cannot run it here. CommandError: the model breaks its contract.
         """
-        self.provider = provider
+        self.provider, self.options = provider, options
+        self._clip_shape = clip_shape
         _check_present(provider)
         self._session = _create(model, clip_shape, provider, options)
         _check_contract(self._session, clip_shape, num_labels)
         active = self._session.get_providers()[0]
-        if active != _ORT_NAMES[provider]:
+        if active != ORT_NAMES[provider]:
             raise ProviderUnavailable(f"onnxruntime fell back to {active}; its libraries or the driver are missing")
-        self._warm_up(clip_shape, options.max_batch_size)
+        self._device_run = None if provider == "cpu" else _device_run(self._session, clip_shape, options)
+
+    @property
+    def pinning_problem(self) -> str | None:
+        """Why host memory is not pinned for a GPU; None where it is, and on a CPU."""
+        return self._device_run.pinning_problem if self._device_run else None
 
     def run(self, clips: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """Probabilities of ``clips``: float32, shape (clips, labels). Raises: OutOfDeviceMemory."""
+        """Probabilities of ``clips``: float32, shape (clips, labels). Blocks. Raises: OutOfDeviceMemory."""
         try:
-            probabilities: NDArray[np.float32] = self._session.run(["probabilities"], {"clips": np.stack(clips)})[0]
+            if self._device_run:
+                return self._device_run(clips)
+            probabilities: NDArray[np.float32] = self._session.run(["probabilities"], {"clips": _stacked(clips)})[0]
         except Exception as problem:  # onnxruntime's exceptions share no base class
             if any(words in str(problem) for words in _OUT_OF_MEMORY):
                 raise OutOfDeviceMemory(_first_line(problem)) from problem
             raise
         return probabilities
 
-    def _warm_up(self, clip_shape: tuple[int, ...], max_batch_size: int) -> None:
-        """Largest batch first, so that memory reaches its size once.
+    def warm_up(self, sizes: Iterable[int]) -> None:
+        """Run a batch of each of ``sizes``, which fall, so that memory reaches its size once.
 
         A session can report CUDA and still fail at its first convolution where cuDNN is missing.
+
+        Raises: ProviderUnavailable: it does not run. OutOfDeviceMemory: the device is too small for the batch.
         """
-        clip = np.zeros(clip_shape, np.uint8)
+        clip = np.zeros(self._clip_shape, np.uint8)
         try:
-            for size in batch_buckets(max_batch_size):
+            for size in sizes:
                 self.run([clip] * size)
+        except OutOfDeviceMemory:
+            raise
         except Exception as problem:  # onnxruntime's exceptions share no base class
             raise ProviderUnavailable(f"the model does not run: {_first_line(problem)}") from problem
 
+    def close(self) -> None:
+        """Free what it holds beside the model."""
+        if self._device_run:
+            self._device_run.close()
 
-def batch_buckets(max_batch_size: int) -> list[int]:
-    """Powers of two up to ``max_batch_size``, and that, falling: 12 -> [12, 8, 4, 2, 1]."""
-    powers = {2**i for i in range(max_batch_size.bit_length())}
-    return sorted(powers | {max_batch_size}, reverse=True)
+
+def _stacked(clips: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """One clip is a batch as it is."""
+    return np.stack(clips) if len(clips) > 1 else clips[0][np.newaxis]
 
 
 def _check_present(provider: Provider) -> None:
@@ -90,8 +106,8 @@ def _check_present(provider: Provider) -> None:
         return
     if not any(device.exists() for device in _NVIDIA_DEVICES):
         raise ProviderUnavailable("there is no NVIDIA GPU here")
-    if _ORT_NAMES[provider] not in ort.get_available_providers():
-        raise ProviderUnavailable(f"this onnxruntime has no {_ORT_NAMES[provider]}; install onnxruntime-gpu[cuda,cudnn]")
+    if ORT_NAMES[provider] not in ort.get_available_providers():
+        raise ProviderUnavailable(f"this onnxruntime has no {ORT_NAMES[provider]}; install onnxruntime-gpu[cuda,cudnn]")
     with contextlib.redirect_stdout(io.StringIO()):
         ort.preload_dlls()  # prints what it cannot find; the session says it better
 
@@ -103,23 +119,21 @@ def _create(model: bytes, clip_shape: tuple[int, ...], provider: Provider, optio
     settings.log_severity_level = 3
     # waiting threads that spin take the processor from the decoders
     settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    chain = [(_ORT_NAMES[provider], _provider_options(provider, clip_shape, options))]
-    if provider == "tensorrt":
-        chain.append((_ORT_NAMES["cuda"], _provider_options("cuda", clip_shape, options)))
+    chain = provider_chain(provider, clip_shape, options.max_batch_size, options.gpu, sha256(model).hexdigest())
     try:
         return ort.InferenceSession(model, settings, providers=chain)
     except Exception as problem:  # onnxruntime's exceptions share no base class
         raise ProviderUnavailable(_first_line(problem)) from problem
 
 
-def _provider_options(provider: Provider, clip_shape: tuple[int, ...], options: SessionOptions) -> dict[str, str]:
-    if provider == "cuda":
-        # the default search is exhaustive, for each new batch size
-        return {"cudnn_conv_algo_search": "HEURISTIC"}
-    if provider == "tensorrt":
-        sizes = {"min": 1, "opt": options.max_batch_size, "max": options.max_batch_size}
-        return {f"trt_profile_{k}_shapes": f"clips:{'x'.join(map(str, (n, *clip_shape)))}" for k, n in sizes.items()}
-    return {}
+def _device_run(session: Any, clip_shape: tuple[int, ...], options: SessionOptions) -> DeviceRun:
+    def run_options(size: int) -> Any:
+        run = ort.RunOptions()
+        if options.gpu.cuda_graphs:
+            run.add_run_config_entry("gpu_graph_id", str(size))
+        return run
+
+    return DeviceRun(session, clip_shape, options.max_batch_size, run_options)
 
 
 def _check_contract(session: Any, clip_shape: tuple[int, ...], num_labels: int) -> None:

@@ -1,17 +1,17 @@
 """From an empty server to a ready one: repository, sessions, decode processes, golden clips."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from app.inference.batcher import BatchPolicy
 from app.inference.decoder import Decoder
 from app.inference.engine import Engine, RequestedProvider, load_engine
+from app.inference.execution_plan import PlanRequest
 from app.inference.golden import golden_mismatch
 from app.inference.readiness import Readiness
 from app.inference.repository import PublishedModel, published_models
 from app.inference.served import ServedModel, ServedModels, check_default_name
-from app.inference.session import SessionOptions
 from app.observability import logs
 
 
@@ -23,7 +23,7 @@ class ModelStart:
     every_version: bool
     default_name: str | None
     provider: RequestedProvider
-    session: SessionOptions
+    plan: PlanRequest
     batching: BatchPolicy
 
 
@@ -48,12 +48,13 @@ async def start_models(start: ModelStart, served: ServedModels, decoder: Decoder
 
 
 async def _load(model: PublishedModel, start: ModelStart) -> Engine:
-    engine = await asyncio.to_thread(load_engine, model, start.provider, start.session)
+    engine = await asyncio.to_thread(load_engine, model, start.provider, start.plan)
     logs.info(
         "model_loaded",
         model=model.title,
         precision=engine.variant.precision,
         provider=engine.provider,
-        intra_op_threads=start.session.intra_op_threads,
+        pinning_problem=engine.sessions[0].pinning_problem,
+        **asdict(engine.plan),
     )
     return engine

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from app.inference.engine import load_engine
+from app.inference.execution_plan import PlanRequest
 from app.inference.repository import published_models
-from app.inference.session import SessionOptions
 from tests.colour_model import LABELS, publish
 from tests.live_server import running_server
 from tests.videos import BLUE, GREEN, RED, solid_picture, solid_video
 
-OPTIONS = SessionOptions(intra_op_threads=1, max_batch_size=4)
+PLAN = PlanRequest(processors=1, max_batch_size=4)
 
 
 @pytest.fixture(autouse=True)
@@ -26,15 +26,15 @@ def _gpu() -> None:
 
 def test_auto_takes_the_gpu_and_its_answers_are_right(tmp_path: Path) -> None:
     publish(tmp_path)
-    engine = load_engine(published_models(tmp_path)[0], "auto", OPTIONS)
+    engine = load_engine(published_models(tmp_path)[0], "auto", PLAN)
     assert (engine.provider, engine.fallback_reason) == ("cuda", None)
     clips = [np.stack([solid_picture(colour, 32, 32)] * 4) for colour in (BLUE, RED, GREEN)]
-    assert [LABELS[i] for i in engine.session.run(clips).argmax(1)] == ["blue", "red", "green"]
+    assert [LABELS[i] for i in engine.sessions[0].run(clips).argmax(1)] == ["blue", "red", "green"]
 
 
 def test_a_gpu_prefers_fp16(tmp_path: Path) -> None:
     publish(tmp_path, precisions=("fp32", "fp16", "int8"))
-    assert load_engine(published_models(tmp_path)[0], "cuda", OPTIONS).variant.precision == "fp16"
+    assert load_engine(published_models(tmp_path)[0], "cuda", PLAN).variant.precision == "fp16"
 
 
 def test_the_server_answers_from_the_gpu(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def test_a_named_provider_that_cannot_run(repository: Path) -> None:
     ("flags", "settings", "named"),
     [
         ((), {"port": "http"}, "CLIPSERVE_PORT"),
-        (("--max-batch-size", "0"), {}, "CLIPSERVE_MAX_BATCH_SIZE"),
+        (("--max-batch-size", "257"), {}, "CLIPSERVE_MAX_BATCH_SIZE"),
         (("--no-such-flag",), {}, "--no-such-flag"),
     ],
 )

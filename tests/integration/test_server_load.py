@@ -26,7 +26,7 @@ def waiting_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveSer
     """Runs its model once a batch is full and hardly ever before: what waits, waits for as long as a test looks."""
     folder = tmp_path_factory.mktemp("waiting")
     publish(folder / "models")
-    settings = {"max_batch_size": MAX_BATCH_SIZE, "max_queue_delay_ms": LONG_MS}
+    settings = {"lanes": 1, "max_batch_size": MAX_BATCH_SIZE, "max_queue_delay_ms": LONG_MS}
     with running_server(folder / "models", folder / "log", **settings) as live:
         yield live
 
@@ -46,7 +46,7 @@ def slow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer
     """A run of its model takes a good part of a second, for one clip as for four."""
     folder = tmp_path_factory.mktemp("slow")
     publish(folder / "models", work=180)
-    settings = {"intra_op_threads": 1, "max_batch_size": MAX_BATCH_SIZE, "max_queue_size": MAX_QUEUE_SIZE}
+    settings = {"lanes": 1, "intra_op_threads": 1, "max_batch_size": MAX_BATCH_SIZE, "max_queue_size": MAX_QUEUE_SIZE}
     with running_server(folder / "models", folder / "log", **settings) as live:
         yield live
 

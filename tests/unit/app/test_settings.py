@@ -44,7 +44,7 @@ def test_an_empty_variable_is_an_unset_one(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("PORT", "http"), ("MAX_BATCH_SIZE", "0"), ("EXECUTION_PROVIDER", "gpu"), ("DRAIN_SECONDS", "-1")]
+    ("name", "value"), [("PORT", "http"), ("MAX_BATCH_SIZE", "-1"), ("EXECUTION_PROVIDER", "gpu"), ("DRAIN_SECONDS", "-1")]
 )
 def test_an_invalid_value_is_a_usage_error_that_names_its_variable(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str

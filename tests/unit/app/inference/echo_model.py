@@ -28,14 +28,17 @@ class EchoModel:
         self.poison, self.memory = set(poison), memory
         self.batches: list[list[int]] = []
         """Those that it was given."""
+        self.alone: list[bool] = []
+        """What it was told of each."""
         self.answered: list[int] = []
         self.started = asyncio.Event()
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def __call__(self, clips: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    async def __call__(self, clips: Sequence[NDArray[np.uint8]], alone: bool) -> NDArray[np.float32]:
         numbers = [int(c.flat[0]) for c in clips]
         self.batches.append(numbers)
+        self.alone.append(alone)
         self.started.set()
         await self.gate.wait()
         if len(clips) > self.memory:

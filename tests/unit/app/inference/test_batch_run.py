@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from app.inference.batch_run import _RUNS_BEFORE_LARGER, BatchRun, OutOfDeviceMemory
-from app.inference.session import ProviderUnavailable, Session, SessionOptions
+from app.inference.calibration import calibrate
+from app.inference.execution_plan import PlanRequest
+from app.inference.session import Session, SessionOptions
 from tests.colour_model import LABELS, SPEC, colour_graph
 from tests.unit.app.inference.echo_model import EchoModel, clip
 
@@ -97,6 +99,12 @@ def test_a_session_that_lacks_memory_says_so() -> None:
         greedy.run(clips)
 
 
-def test_a_session_whose_largest_batch_finds_no_memory_is_refused_with_the_reason() -> None:
-    with pytest.raises(ProviderUnavailable, match="alloc"):
-        session(most_clips=2, max_batch_size=4)
+def test_a_batch_for_which_there_is_no_memory_is_not_chosen() -> None:
+    """The greedy graph has room for two clips, whoever asks for more."""
+    found = calibrate(lambda _, size: session(2, size), SPEC.shape, "cpu", PlanRequest(processors=1, max_batch_size=8))
+    assert found.plan.max_batch_size <= 2
+
+
+def test_a_model_without_room_for_one_clip_says_so() -> None:
+    with pytest.raises(OutOfDeviceMemory, match="alloc"):
+        calibrate(lambda _, size: session(0, size), SPEC.shape, "cpu", PlanRequest(processors=1))

@@ -19,8 +19,8 @@ def batcher(model: Callable[..., Awaitable[NDArray[np.float32]]], policy: BatchP
     return Batcher("echo/1", SHAPE, 2, model, policy or BatchPolicy())
 
 
-def ask(queue: Batcher, number: int, seconds: float = LATER) -> "asyncio.Task[Outcome]":
-    return asyncio.create_task(queue.infer(clip(number), monotonic() + seconds))
+def ask(queue: Batcher, number: int, seconds: float = LATER, flow: object = None) -> "asyncio.Task[Outcome]":
+    return asyncio.create_task(queue.infer(clip(number), monotonic() + seconds, flow))
 
 
 async def with_running_batch(model: EchoModel, queue: Batcher) -> "asyncio.Task[Outcome]":
@@ -35,6 +35,13 @@ async def until_waiting(queue: Batcher, count: int) -> None:
     """Let every task take its next step."""
     await asyncio.sleep(0)
     assert len(queue) == count
+
+
+async def until_running(model: EchoModel, batches: int) -> None:
+    """So many are with the model, whose gate is closed."""
+    while len(model.batches) < batches:
+        model.started.clear()
+        await model.started.wait()
 
 
 def number_of(outcome: Outcome) -> int:
@@ -185,7 +192,7 @@ def test_a_model_that_fails_answers_every_caller_and_the_next_batch_still_runs(
 
 
 def test_a_row_that_is_not_a_number_fails_its_own_clip_alone() -> None:
-    async def second_is_nan(clips: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    async def second_is_nan(clips: Sequence[NDArray[np.uint8]], alone: bool) -> NDArray[np.float32]:
         rows = np.ones((len(clips), 2), np.float32)
         rows[1] = np.nan
         return rows
@@ -224,6 +231,75 @@ def test_a_clip_of_another_shape_never_enters_the_queue() -> None:
         queue = batcher(EchoModel())
         with pytest.raises(ValueError, match="takes uint8 clips"):
             await queue.infer(np.zeros((2, 2, 2, 3), np.uint8), monotonic() + LATER)
+        await queue.close()
+
+    run(test)
+
+
+def test_lanes_run_side_by_side() -> None:
+    async def test() -> None:
+        model = EchoModel()
+        queue = batcher(model, BatchPolicy(max_batch_size=1, lanes=2))
+        model.gate.clear()
+        asked = [ask(queue, n) for n in range(3)]
+        await until_running(model, 2)
+        await until_waiting(queue, 1)
+        assert model.batches == [[0], [1]]
+        model.gate.set()
+        assert [number_of(outcome) for outcome in await asyncio.gather(*asked)] == [0, 1, 2]
+        await queue.close()
+
+    run(test)
+
+
+def test_closing_waits_for_every_lane() -> None:
+    async def test() -> None:
+        model = EchoModel()
+        queue = batcher(model, BatchPolicy(max_batch_size=1, lanes=2))
+        model.gate.clear()
+        asked = [ask(queue, n) for n in range(3)]
+        await until_running(model, 2)
+        closing = asyncio.create_task(queue.close())
+        with pytest.raises(Draining):
+            await asked[2]
+        model.gate.set()
+        await closing
+        assert [number_of(outcome) for outcome in await asyncio.gather(*asked[:2])] == [0, 1]
+
+    run(test)
+
+
+def test_a_flow_of_many_clips_takes_turns_with_single_ones() -> None:
+    async def test() -> None:
+        model = EchoModel()
+        queue = batcher(model, BatchPolicy(max_batch_size=1))
+        first = await with_running_batch(model, queue)
+        many = [ask(queue, n, flow="timeline") for n in range(1, 6)]
+        await until_waiting(queue, 5)
+        singles = [ask(queue, n) for n in (11, 12)]
+        await until_waiting(queue, 7)
+        model.gate.set()
+        await asyncio.gather(first, *many, *singles)
+        assert model.batches == [[0], [1], [11], [12], [2], [3], [4], [5]]
+        await queue.close()
+
+    run(test)
+
+
+def test_a_run_is_told_when_it_has_the_machine_to_itself() -> None:
+    async def test() -> None:
+        model = EchoModel()
+        queue = batcher(model, BatchPolicy(max_batch_size=1, lanes=2))
+        await ask(queue, 0)
+        with queue.expected():
+            await ask(queue, 1)
+        model.gate.clear()
+        together = [ask(queue, 2), ask(queue, 3)]
+        await until_running(model, 4)
+        model.gate.set()
+        await asyncio.gather(*together)
+        await ask(queue, 4)
+        assert model.alone == [True, False, False, False, True]
         await queue.close()
 
     run(test)

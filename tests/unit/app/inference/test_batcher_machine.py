@@ -23,11 +23,11 @@ class BatcherMachine(RuleBasedStateMachine):
 
     asked = Bundle("asked")
 
-    @initialize(batch_size=st.integers(1, 5), queue_size=st.integers(1, 12))
-    def start(self, batch_size: int, queue_size: int) -> None:
+    @initialize(batch_size=st.integers(1, 5), queue_size=st.integers(1, 12), lanes=st.integers(1, 3))
+    def start(self, batch_size: int, queue_size: int, lanes: int) -> None:
         """An empty queue in front of a model that does not answer yet."""
         self.loop = asyncio.new_event_loop()
-        self.policy = BatchPolicy(max_batch_size=batch_size, max_queue_size=queue_size)
+        self.policy = BatchPolicy(max_batch_size=batch_size, max_queue_size=queue_size, lanes=lanes)
         self.callers: list[Asked] = []
         self.closing: asyncio.Task[None] | None = None
 
@@ -38,18 +38,18 @@ class BatcherMachine(RuleBasedStateMachine):
 
         self.loop.run_until_complete(build())
 
-    def _ask(self, seconds: float, poison: bool) -> Asked:
+    def _ask(self, seconds: float, poison: bool, flow: str | None = None) -> Asked:
         number = len(self.callers)
         if poison:
             self.model.poison.add(number)
-        task = self.loop.create_task(self.queue.infer(clip(number), monotonic() + seconds))
+        task = self.loop.create_task(self.queue.infer(clip(number), monotonic() + seconds, flow))
         self.callers.append(task)
         return task
 
-    @rule(target=asked, poison=st.booleans())
-    def arrive(self, poison: bool) -> Asked:
-        """A caller with time to wait."""
-        return self._ask(LATER, poison)
+    @rule(target=asked, poison=st.booleans(), flow=st.sampled_from([None, "a", "b"]))
+    def arrive(self, poison: bool, flow: str | None) -> Asked:
+        """A caller with time to wait, alone or one of several of a request."""
+        return self._ask(LATER, poison, flow)
 
     @rule(target=asked)
     def arrive_too_late(self) -> Asked:

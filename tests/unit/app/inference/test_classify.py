@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+from contextlib import nullcontext
 from typing import Any, cast
 
 import pytest
@@ -25,8 +26,13 @@ class Manifest:
     clip_spec = SPEC
 
 
+class Queue:
+    expected = nullcontext
+
+
 class Model:
     manifest = Manifest
+    batcher = Queue
 
 
 def test_a_server_without_descriptors_asks_for_patience() -> None:

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from app.inference.engine import load_engine, preferred_variant
+from app.inference.execution_plan import PlanRequest
 from app.inference.repository import published_models
 from app.inference.served import check_default_name
-from app.inference.session import SessionOptions
 from clips.errors import CommandError
 from tests.colour_model import publish
 
-OPTIONS = SessionOptions(intra_op_threads=1, max_batch_size=2)
+PLAN = PlanRequest(processors=1, max_batch_size=2)
 
 
 def change_manifest(folder: Path, **changes: Any) -> None:
@@ -80,7 +80,7 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     folder = publish(tmp_path)
     (folder / "model.onnx").unlink()
     with pytest.raises(CommandError, match="cannot be read: No such file"):
-        load_engine(published_models(tmp_path)[0], "cpu", OPTIONS)
+        load_engine(published_models(tmp_path)[0], "cpu", PLAN)
 
 
 def test_a_cpu_runs_int8_and_a_gpu_fp16(tmp_path: Path) -> None:

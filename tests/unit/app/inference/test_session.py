@@ -11,14 +11,16 @@ import pytest
 from onnx import TensorProto, helper
 
 from app.inference.engine import load_engine
+from app.inference.execution_plan import PlanRequest
 from app.inference.external_data import refuse_external_data
 from app.inference.repository import published_models
-from app.inference.session import ProviderUnavailable, Session, SessionOptions, batch_buckets
+from app.inference.session import ProviderUnavailable, Session, SessionOptions
 from clips.errors import CommandError
 from tests.colour_model import LABELS, SPEC, colour_graph, publish
 from tests.videos import BLUE, GREEN, RED, solid_picture
 
 OPTIONS = SessionOptions(intra_op_threads=1, max_batch_size=4)
+PLAN = PlanRequest(processors=1, max_batch_size=4)
 
 
 @pytest.mark.parametrize("module", ["app.inference.session", "training.onnx_runtime"])
@@ -38,12 +40,6 @@ def test_a_batch_gives_one_row_for_each_clip_in_order() -> None:
     assert probabilities.dtype == np.float32
     assert [LABELS[i] for i in probabilities.argmax(1)] == ["blue", "red", "green"]
     assert np.allclose(probabilities.sum(1), 1)
-
-
-def test_warm_up_takes_the_largest_batch_first() -> None:
-    assert batch_buckets(8) == [8, 4, 2, 1]
-    assert batch_buckets(12) == [12, 8, 4, 2, 1]
-    assert batch_buckets(1) == [1]
 
 
 def test_a_graph_for_another_clip_is_refused() -> None:
@@ -87,13 +83,13 @@ def test_a_named_provider_that_cannot_run_is_refused_never_replaced(
     monkeypatch.setattr("app.inference.session._NVIDIA_DEVICES", ())
     publish(tmp_path)
     with pytest.raises(CommandError, match=f"cannot run on the execution provider '{provider}': {provider}: there is no"):
-        load_engine(published_models(tmp_path)[0], provider, OPTIONS)  # type: ignore[arg-type]
+        load_engine(published_models(tmp_path)[0], provider, PLAN)  # type: ignore[arg-type]
 
 
 def test_auto_falls_back_to_the_cpu_and_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.inference.session._NVIDIA_DEVICES", ())
     publish(tmp_path, precisions=("fp32", "int8"))
-    engine = load_engine(published_models(tmp_path)[0], "auto", OPTIONS)
+    engine = load_engine(published_models(tmp_path)[0], "auto", PLAN)
     assert (engine.provider, engine.variant.precision) == ("cpu", "int8")
     assert engine.fallback_reason == "cuda: there is no NVIDIA GPU here"
 
@@ -105,4 +101,4 @@ def test_a_driver_file_alone_does_not_make_a_gpu(tmp_path: Path, monkeypatch: py
         pytest.skip("there is a GPU: tests/gpu looks at it")
     publish(tmp_path)
     with pytest.raises(CommandError, match="cannot run on the execution provider 'cuda': cuda: "):
-        load_engine(published_models(tmp_path)[0], "cuda", OPTIONS)
+        load_engine(published_models(tmp_path)[0], "cuda", PLAN)

@@ -1,0 +1,71 @@
+"""How the machine is used is measured, and what was asked for is not."""
+
+import numpy as np
+import pytest
+
+from app.inference.calibration import Trial, calibrate, choose
+from app.inference.execution_plan import PlanRequest
+from app.inference.session import Session, SessionOptions
+from tests.colour_model import LABELS, SPEC, colour_graph
+
+
+def open_session(threads: int, max_batch_size: int) -> Session:
+    graph = colour_graph().SerializeToString()
+    return Session(graph, SPEC.shape, len(LABELS), "cpu", SessionOptions(threads, max_batch_size))
+
+
+def trial(lanes: int, threads: int, rates: dict[int, float], batch_size: int = 1) -> Trial:
+    return Trial(lanes, threads, [], rates, batch_size)
+
+
+@pytest.mark.parametrize(
+    ("processors", "expected"),
+    [(1, [(1, 1)]), (2, [(1, 2), (2, 1)]), (6, [(1, 6), (2, 3), (4, 1), (6, 1)]), (8, [(1, 8), (2, 4), (4, 2), (8, 1)])],
+)
+def test_processors_are_divided_from_one_lane_to_one_each(processors: int, expected: list[tuple[int, int]]) -> None:
+    assert PlanRequest(processors).divisions("cpu") == expected
+
+
+def test_what_was_asked_for_is_not_tried_otherwise() -> None:
+    assert PlanRequest(8, lanes=2).divisions("cpu") == [(2, 4)]
+    assert PlanRequest(8, intra_op_threads=4).divisions("cpu") == [(2, 4)]
+    assert PlanRequest(2, lanes=3, intra_op_threads=5).divisions("cpu") == [(3, 5)]
+    assert PlanRequest(8, max_batch_size=6).batch_sizes("cpu") == [6]
+
+
+def test_a_gpu_is_tried_with_larger_batches_and_fewer_lanes() -> None:
+    assert PlanRequest(64).divisions("cuda") == [(1, 1), (2, 1)]
+    assert PlanRequest(64).batch_sizes("cuda")[-1] > PlanRequest(64).batch_sizes("cpu")[-1]
+
+
+def test_the_fastest_division_is_taken() -> None:
+    wide, narrow = trial(1, 2, {1: 20.0}), trial(2, 1, {1: 27.0})
+    assert choose([wide, narrow])[0] is narrow
+
+
+def test_of_two_that_are_as_good_the_one_whose_clips_are_sooner_answered_is_taken() -> None:
+    wide, narrow = trial(1, 2, {1: 26.5}), trial(2, 1, {1: 27.0})
+    assert choose([wide, narrow]) == (wide, wide)
+
+
+def test_a_clip_that_is_alone_gets_the_division_that_is_quickest_for_one() -> None:
+    wide, narrow = trial(1, 2, {1: 22.0}), trial(2, 1, {1: 27.0})
+    assert choose([wide, narrow]) == (narrow, wide)
+    hardly = trial(1, 2, {1: 15.0})
+    assert choose([hardly, narrow]) == (narrow, narrow)
+
+
+def test_the_plan_names_what_runs() -> None:
+    found = calibrate(open_session, SPEC.shape, "cpu", PlanRequest(processors=2, lanes=2, max_batch_size=3))
+    assert (found.plan.lanes, found.plan.intra_op_threads, found.plan.max_batch_size, found.plan.lone_threads) == (2, 1, 3, 1)
+    assert found.plan.clips_per_second > 0
+    assert [session.options.intra_op_threads for session in found.sessions] == [1]
+    assert found.lone is None
+
+
+def test_every_session_of_a_measured_plan_gives_the_same_answers() -> None:
+    found = calibrate(open_session, SPEC.shape, "cpu", PlanRequest(processors=2))
+    clips = list(np.random.default_rng(1).integers(0, 256, (4, *SPEC.shape), np.uint8))
+    expected = open_session(1, 4).run(clips)
+    for session in [*found.sessions, *([found.lone] if found.lone else [])]:
+        assert np.abs(session.run(clips) - expected).max() <= 1e-5
