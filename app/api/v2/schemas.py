@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr
 
 _BINARY_SIZE = Field(default=None, ge=0, description="Size of the tensor's binary data behind the JSON, bytes")
 _SHARED_MEMORY = Field(default=None, description="Not supported")
@@ -144,12 +144,21 @@ class RequestParameters(BaseModel):
     )
 
 
+def _sendable(text: str) -> str:
+    """``text``. Raises: ValueError: JSON may hold half of a surrogate pair, but no answer can."""
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError("it is not Unicode")
+    return text
+
+
 class InferRequestBody(BaseModel):
     """Body of an inference request, or its JSON part."""
 
     model_config = ConfigDict(title="InferRequest")
 
-    id: StrictStr | None = Field(default=None, description="Comes back in the answer", examples=["42"])
+    id: Annotated[StrictStr, AfterValidator(_sendable)] | None = Field(
+        default=None, description="Comes back in the answer", examples=["42"]
+    )
     parameters: RequestParameters | None = None
     inputs: list[RequestInputBody] = Field(min_length=1, max_length=1)
     outputs: Annotated[list[RequestedOutputBody], Field(max_length=1)] | None = None

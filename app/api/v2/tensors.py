@@ -17,19 +17,19 @@ from numpy.typing import NDArray
 
 from app.errors import MalformedRequest
 
-_PIECE_BYTES = 2**16
+PIECE_BYTES = 2**16
 _DIGITS_AND_SPACE = b"0123456789 \t\r\n"
 _BRACKETS_TO_SPACE = bytes.maketrans(b"[]", b"  ")
 
 
-def uint8_from_json(text: bytes, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+def uint8_from_json(text: bytes, shape: tuple[int, ...], piece_bytes: int = PIECE_BYTES) -> NDArray[np.uint8]:
     """The JSON array ``text``, flat or nested as ``shape`` says: uint8, of that shape.
 
     Raises: MalformedRequest: it is not JSON, holds something else than whole numbers from 0 to 255, or not as many.
     """
     count = prod(shape)
     values, punctuation = bytearray(), []
-    for piece in _pieces(text):
+    for piece in _pieces(text, piece_bytes):
         punctuation.append(piece.translate(None, _DIGITS_AND_SPACE))
         try:
             values += bytes(json.loads(b"[%b]" % piece.translate(_BRACKETS_TO_SPACE)))
@@ -42,10 +42,10 @@ def uint8_from_json(text: bytes, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     return np.frombuffer(values, np.uint8).reshape(shape)
 
 
-def _pieces(text: bytes) -> Iterator[bytes]:
-    """``text`` in parts of some ``_PIECE_BYTES``, without the commas between them."""
+def _pieces(text: bytes, piece_bytes: int) -> Iterator[bytes]:
+    """``text`` in parts of some ``piece_bytes``, without the commas between them."""
     start = 0
-    while (comma := text.find(b",", start + _PIECE_BYTES)) >= 0:
+    while (comma := text.find(b",", start + piece_bytes)) >= 0:
         yield text[start:comma]
         start = comma + 1
     yield text[start:]
