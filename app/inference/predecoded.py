@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.inference.batch_run import Probabilities
-from app.inference.served import ServedModel
+from app.inference.batcher import Batcher
 from app.observability import metrics
 
 
@@ -22,7 +22,7 @@ class ClipOutcomes:
     """``queue`` and ``model`` of the clip that took longest, in order."""
 
 
-async def infer_clips(model: ServedModel, clips: Iterable[NDArray[np.uint8]], deadline: float) -> ClipOutcomes:
+async def infer_clips(batcher: Batcher, clips: Iterable[NDArray[np.uint8]], deadline: float) -> ClipOutcomes:
     """Queue every clip (uint8, of the model's shape) at once. The first that fails takes the others out of the queue.
 
     ``deadline`` is a time of ``time.monotonic``.
@@ -31,7 +31,7 @@ async def infer_clips(model: ServedModel, clips: Iterable[NDArray[np.uint8]], de
     """
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(model.batcher.infer(clip, deadline)) for clip in clips]
+            tasks = [group.create_task(batcher.infer(clip, deadline)) for clip in clips]
     except BaseExceptionGroup as problems:
         raise problems.exceptions[0] from None
     outcomes = [task.result() for task in tasks]

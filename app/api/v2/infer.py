@@ -82,7 +82,7 @@ async def _inferred(
     started = monotonic()
     message = await _read(body, header_bytes, contract, longest_seconds)
     seconds = min(longest_seconds, message.timeout_seconds or longest_seconds)
-    return message, await infer_clips(model, message.clips, started + seconds)
+    return message, await infer_clips(model.batcher, message.clips, started + seconds)
 
 
 async def _read(body: memoryview, header_bytes: int | None, contract: TensorContract, longest_seconds: float) -> InferMessage:
