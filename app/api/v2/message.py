@@ -6,21 +6,18 @@ n bytes                                                           header_bytes 0
 """
 
 import json
-import re
 from dataclasses import dataclass
 from math import prod
-from secrets import token_hex
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from app.api.v2.contract import HEADER_BYTES, INPUT, TensorContract
+from app.api.v2.contract import INPUT, TensorContract
+from app.api.v2.json_data import JsonData, parted
 from app.api.v2.schemas import InferRequestBody, OutputParameters, RequestedOutputBody, RequestInputBody, RequestParameters
 from app.api.v2.tensors import uint8_from_bytes, uint8_from_json
 from app.errors import MalformedRequest
-
-_DATA_KEY = re.compile(rb'"data"\s*:\s*(?=\[)')
 
 
 @dataclass(frozen=True)
@@ -46,7 +43,7 @@ def read_message(body: memoryview, header_bytes: int | None, contract: TensorCon
     if header_bytes is not None and header_bytes > len(body):
         raise MalformedRequest(f"Inference-Header-Content-Length is {header_bytes}; the request has {len(body)} bytes.")
     json_bytes = len(body) if header_bytes is None else header_bytes
-    header, data = _parted(bytes(body[:json_bytes]))
+    header, data = parted(body[:json_bytes])
     request = _request(header)
     clips = _clips(request, data, body[json_bytes:], contract)
     parameters = request.parameters or RequestParameters()
@@ -60,39 +57,7 @@ def read_message(body: memoryview, header_bytes: int | None, contract: TensorCon
     )
 
 
-@dataclass(frozen=True)
-class _Data:
-    """The numbers of a JSON tensor, and what stands for them in the rest: nobody can have guessed it."""
-
-    text: bytes
-    token: str
-
-
-def _parted(text: bytes) -> tuple[bytes, _Data]:
-    """The JSON ``text`` without the array of its first ``data``, and that array.
-
-    The array ends with the last bracket before the next quote or brace: numbers have neither.
-    """
-    key = _DATA_KEY.search(text, 0, HEADER_BYTES)
-    if key is None:
-        return text, _Data(b"", "")
-    start, token = key.end(), token_hex(16)
-    end = _first(text, b'"', start, len(text))
-    array = text[start : _first(text, b"}", start, end)].rstrip(b" \t\r\n,")
-    if not array.endswith(b"]"):
-        raise MalformedRequest("`data` must be an array of whole numbers from 0 to 255.")
-    return b'%b"%b"%b' % (text[:start], token.encode(), text[start + len(array) :]), _Data(array, token)
-
-
-def _first(text: bytes, character: bytes, start: int, end: int) -> int:
-    """Where ``character`` comes first, or ``end``."""
-    found = text.find(character, start, end)
-    return end if found < 0 else found
-
-
 def _request(header: bytes) -> InferRequestBody:
-    if len(header) > HEADER_BYTES:
-        raise MalformedRequest(f"The JSON of a request may have {HEADER_BYTES} bytes, the numbers in `data` apart.")
     try:
         return InferRequestBody.model_validate(json.loads(header.decode(), parse_constant=_refuse_constant))
     except ValidationError as problem:
@@ -106,7 +71,7 @@ def _refuse_constant(_name: str) -> None:
     raise ValueError("NaN and Infinity are not JSON")
 
 
-def _clips(request: InferRequestBody, data: _Data, binary: memoryview, contract: TensorContract) -> NDArray[np.uint8]:
+def _clips(request: InferRequestBody, data: JsonData | None, binary: memoryview, contract: TensorContract) -> NDArray[np.uint8]:
     (tensor,) = request.inputs
     shape = _checked_shape(tensor, contract)
     binary_bytes = tensor.parameters.binary_data_size if tensor.parameters else None
@@ -116,7 +81,7 @@ def _clips(request: InferRequestBody, data: _Data, binary: memoryview, contract:
         raise MalformedRequest(f"The request has {len(binary)} bytes of binary data; its parameters say {binary_bytes or 0}.")
     if binary_bytes is not None:
         return uint8_from_bytes(binary, shape)
-    if tensor.data != data.token:
+    if data is None or tensor.data != data.token:
         raise MalformedRequest(f"`data` must be an array of {prod(shape)} whole numbers from 0 to 255.")
     return uint8_from_json(data.text, shape)
 

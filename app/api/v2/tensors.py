@@ -22,7 +22,7 @@ _DIGITS_AND_SPACE = b"0123456789 \t\r\n"
 _BRACKETS_TO_SPACE = bytes.maketrans(b"[]", b"  ")
 
 
-def uint8_from_json(text: bytes, shape: tuple[int, ...], piece_bytes: int = PIECE_BYTES) -> NDArray[np.uint8]:
+def uint8_from_json(text: memoryview, shape: tuple[int, ...], piece_bytes: int = PIECE_BYTES) -> NDArray[np.uint8]:
     """The JSON array ``text``, flat or nested as ``shape`` says: uint8, of that shape.
 
     Raises: MalformedRequest: it is not JSON, holds something else than whole numbers from 0 to 255, or not as many.
@@ -42,13 +42,18 @@ def uint8_from_json(text: bytes, shape: tuple[int, ...], piece_bytes: int = PIEC
     return np.frombuffer(values, np.uint8).reshape(shape)
 
 
-def _pieces(text: bytes, piece_bytes: int) -> Iterator[bytes]:
+def _pieces(text: memoryview, piece_bytes: int) -> Iterator[bytes]:
     """``text`` in parts of some ``piece_bytes``, without the commas between them."""
-    start = 0
-    while (comma := text.find(b",", start + piece_bytes)) >= 0:
-        yield text[start:comma]
-        start = comma + 1
-    yield text[start:]
+    start, size = 0, piece_bytes
+    while start + size < len(text):
+        piece = bytes(text[start : start + size])
+        comma = piece.rfind(b",")
+        if comma < 0:
+            size *= 2
+            continue
+        yield piece[:comma]
+        start, size = start + comma + 1, piece_bytes
+    yield bytes(text[start:])
 
 
 def _allowed_punctuation(shape: tuple[int, ...]) -> Iterator[bytes]:
