@@ -56,13 +56,17 @@ async def _infer(request: Request, service: Service, model: ServedModel) -> Resp
             work = _inferred(body, header_bytes, contract, model, service.request_timeout_ms / 1000)
             message, outcomes = await while_connected(request, work)
 
-    stage_seconds = {"upload": upload_seconds, **outcomes.stage_seconds}
-    request.state.model = model.published.title
-    request.state.times_ms = {stage: round(seconds * 1000, 3) for stage, seconds in stage_seconds.items()}
+    _record_times(request, model, {"upload": upload_seconds, **outcomes.stage_seconds})
     answer = infer_answer(message, model.manifest, outcomes.probabilities)
     if answer.header_bytes is None:
         return Response(answer.content, media_type="application/json")
     return Response(answer.content, headers={HEADER_LENGTH: str(answer.header_bytes)}, media_type="application/octet-stream")
+
+
+def _record_times(request: Request, model: ServedModel, stage_seconds: dict[str, float]) -> None:
+    """For the log line of the request."""
+    request.state.model = model.published.title
+    request.state.times_ms = {stage: round(seconds * 1000, 3) for stage, seconds in stage_seconds.items()}
 
 
 def _header_bytes(request: Request) -> int | None:
