@@ -3,6 +3,7 @@
     Problem
     ├── EmptyBody             400 empty_body
     ├── MalformedUpload       400 malformed_upload        multipart that cannot be read, or without the field ``file``
+    ├── MalformedRequest      400 malformed_request       of the Open Inference Protocol
     ├── Unauthorized          401 unauthorized
     ├── NotFound              404 not_found
     ├── UnknownModel          404 unknown_model
@@ -61,6 +62,12 @@ class MalformedUpload(Problem):
     detail = "Send exactly one file, in the multipart field `file`."
 
 
+class MalformedRequest(Problem):
+    """A request of the Open Inference Protocol that breaks its rules, or does not fit the model."""
+
+    status, code, title = 400, "malformed_request", "The inference request cannot be read"
+
+
 class Unauthorized(Problem):
     """No API key, or a wrong one."""
 
@@ -97,7 +104,7 @@ class UploadTimeout(Problem):
 class UploadTooLarge(Problem):
     """More bytes than the server accepts."""
 
-    status, code, title = 413, "upload_too_large", "The video is too large"
+    status, code, title = 413, "upload_too_large", "The upload is too large"
 
 
 class UnsupportedMediaType(Problem):

@@ -15,6 +15,7 @@ from app.api.dependencies import Service, UploadLimits
 from app.api.lingering import LingeringClose
 from app.api.problems import add_problem_handlers
 from app.api.requests import RequestMiddleware
+from app.api.v2 import routes as open_inference_protocol
 from app.inference.admission import Admission, AdmissionPolicy
 from app.inference.batcher import BatchPolicy
 from app.inference.classify import Classifier
@@ -62,9 +63,10 @@ def create_app(settings: Settings) -> FastAPI:
         classifier,
         UploadLimits(settings.max_upload_bytes, settings.upload_timeout_seconds, settings.upload_min_bytes_per_second),
         settings.request_timeout_ms,
+        settings.max_queue_size,
         digests(key.get_secret_value() for key in settings.api_keys),
     )
-    for module in (classify, models, health, metrics, page):
+    for module in (classify, models, health, metrics, page, open_inference_protocol):
         app.include_router(module.router)
     add_problem_handlers(app)
     app.add_middleware(RequestMiddleware)
@@ -92,8 +94,8 @@ def _allow_origins(app: FastAPI, origins: tuple[str, ...]) -> None:
         CORSMiddleware,
         allow_origins=origins,
         allow_methods=["GET", "POST"],
-        allow_headers=["Authorization", "Content-Type", "X-API-Key", "X-Request-ID"],
-        expose_headers=["Retry-After", "Server-Timing", "X-Request-ID"],
+        allow_headers=["Authorization", "Content-Type", "Inference-Header-Content-Length", "X-API-Key", "X-Request-ID"],
+        expose_headers=["Inference-Header-Content-Length", "Retry-After", "Server-Timing", "X-Request-ID"],
     )
 
 

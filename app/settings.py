@@ -101,7 +101,12 @@ class Settings(BaseSettings):
         ge=1,
         description="Time from the end of the upload to the answer, ms; a request may ask for less with `timeout_ms`.",
     )
-    max_upload_bytes: int = Field(64 * 2**20, ge=1, description="Largest video, bytes; a larger one is answered 413.")
+    max_upload_bytes: int = Field(
+        64 * 2**20,
+        ge=1,
+        description="Largest video, bytes; a larger one is answered 413. A request under `/v2` may hold as many decoded clips "
+        "as have room in it and may wait at once, and always one.",
+    )
     upload_timeout_seconds: float = Field(
         60.0, gt=0, description="Time for the whole request body to arrive, s; a slower one is answered 408."
     )
@@ -171,7 +176,7 @@ class Settings(BaseSettings):
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         (),
         description="Comma separated keys. Where set, `X-API-Key` or `Authorization: Bearer` must carry one of them on every "
-        "route but the page, `/docs`, `/healthz` and `/readyz`.",
+        "route but the page, `/docs`, `/healthz`, `/readyz` and `/v2/health/...`.",
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (),

@@ -35,6 +35,8 @@ class Service:
     classifier: Classifier
     upload_limits: UploadLimits
     request_timeout_ms: int
+    max_clips_per_request: int
+    """Decoded clips in one request of the Open Inference Protocol."""
     api_key_digests: tuple[bytes, ...]
     """SHA-256 of each key; empty where none is asked for."""
 

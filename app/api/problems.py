@@ -1,4 +1,5 @@
-"""Failures to answers: RFC 9457 ``application/problem+json`` for ours, Starlette's and FastAPI's alike."""
+"""Failures to answers, for ours, Starlette's and FastAPI's alike: RFC 9457 ``application/problem+json``, and under ``/v2``
+the error object of the Open Inference Protocol."""
 
 import json
 from http import HTTPStatus
@@ -9,6 +10,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from app.api.schemas import ProblemBody
+from app.api.v2.protocol import speaks_protocol
+from app.api.v2.schemas import ErrorBody
 from app.errors import InternalError, InvalidParameter, MalformedUpload, MethodNotAllowed, NotFound, Problem
 from app.observability import metrics
 
@@ -26,10 +29,20 @@ def add_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(ClientDisconnect, _on_disconnect)
 
 
-def problem_response(problem: Problem, request_id: str) -> Response:
-    """The answer to a problem."""
+def problem_response(problem: Problem, request_id: str, path: str) -> Response:
+    """The answer to a request to ``path`` that failed."""
     metrics.PROBLEMS.labels(problem.code).inc()
-    body = ProblemBody(
+    headers = {} if problem.retry_after_seconds is None else {"Retry-After": str(problem.retry_after_seconds)}
+    if problem.http_status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
+    if speaks_protocol(path):
+        return Response(ErrorBody(error=problem.detail).model_dump_json(), problem.http_status, headers, "application/json")
+    body = _problem_body(problem, request_id)
+    return Response(json.dumps(body.model_dump()), problem.http_status, headers, MEDIA_TYPE)
+
+
+def _problem_body(problem: Problem, request_id: str) -> ProblemBody:
+    return ProblemBody(
         type=f"urn:clipserve:problem:{problem.code}",
         title=problem.title,
         status=problem.http_status,
@@ -37,15 +50,11 @@ def problem_response(problem: Problem, request_id: str) -> Response:
         code=problem.code,
         request_id=request_id,
     )
-    headers = {} if problem.retry_after_seconds is None else {"Retry-After": str(problem.retry_after_seconds)}
-    if problem.http_status == HTTPStatus.UNAUTHORIZED:
-        headers["WWW-Authenticate"] = "Bearer"
-    return Response(json.dumps(body.model_dump()), problem.http_status, headers, MEDIA_TYPE)
 
 
 def _answer(request: Request, problem: Problem) -> Response:
     request.state.problem_code = problem.code
-    return problem_response(problem, request.state.request_id)
+    return problem_response(problem, request.state.request_id, request.scope["path"])
 
 
 async def _on_problem(request: Request, error: Exception) -> Response:

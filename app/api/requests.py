@@ -60,7 +60,7 @@ class RequestMiddleware:
             logs.exception("unforeseen_error", request_id=request_id, route=_route(scope))
             state["problem_code"] = InternalError.code
             if not status:
-                await problem_response(InternalError(), request_id)(scope, receive, send_with_headers)
+                await problem_response(InternalError(), request_id, scope["path"])(scope, receive, send_with_headers)
         finally:
             _record(scope, state, status, perf_counter() - started)
 

@@ -1,4 +1,4 @@
-"""The bytes of one video, from a multipart form or a raw body, straight into a file without a name.
+"""The bytes of one upload, from a multipart form or a raw body, straight into a file without a name.
 
 They are counted while they arrive, whatever the headers claim. The name that a client gives its file is never looked at.
 """
@@ -28,7 +28,7 @@ async def received_video(request: Request, limits: UploadLimits) -> AsyncIterato
     Raises: EmptyBody, MalformedUpload, StorageFull, UnsupportedMediaType, UploadTimeout, UploadTooLarge.
         ClientDisconnect: the caller left.
     """
-    with _storage():
+    with upload_storage():
         video = VideoFile()
     with video:
         await _receive(request, limits, video)
@@ -42,30 +42,36 @@ async def _receive(request: Request, limits: UploadLimits, video: VideoFile) -> 
     if len(content_type) > _MAX_CONTENT_TYPE:
         raise UnsupportedMediaType
     media_type = content_type.partition(";")[0].strip().lower()
-    write = partial(_append, video, limits.max_bytes)
+    write = partial(append_chunk, video, limits.max_bytes)
     if media_type == "multipart/form-data":
         form = VideoForm(content_type, write)
-        _check_declared_length(request, limits.max_bytes, ENVELOPE_BYTES)
-        async for chunk in _body(request, limits):
+        check_declared_length(request, limits.max_bytes, ENVELOPE_BYTES)
+        async for chunk in body_chunks(request, limits):
             form.feed(chunk)
         form.finish()
     elif media_type.startswith("video/") or media_type == "application/octet-stream":
-        _check_declared_length(request, limits.max_bytes, 0)
-        async for chunk in _body(request, limits):
+        check_declared_length(request, limits.max_bytes, 0)
+        async for chunk in body_chunks(request, limits):
             write(chunk)
     else:
         raise UnsupportedMediaType
 
 
-def _check_declared_length(request: Request, max_bytes: int, envelope_bytes: int) -> None:
-    """Refuse an honest header early; a lying or missing one costs the sender as many bytes as it may send."""
+def check_declared_length(request: Request, max_bytes: int, envelope_bytes: int) -> None:
+    """Refuse an honest header early; a lying or missing one costs the sender as many bytes as it may send.
+
+    Raises: UploadTooLarge.
+    """
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > max_bytes + envelope_bytes:
-        raise _too_large(max_bytes)
+        raise too_large(max_bytes)
 
 
-async def _body(request: Request, limits: UploadLimits) -> AsyncGenerator[bytes, None]:
-    """The body's chunks. Raises: UploadTimeout: the next one did not come in time. ClientDisconnect."""
+async def body_chunks(request: Request, limits: UploadLimits) -> AsyncGenerator[bytes, None]:
+    """The body's chunks as they arrive, within the limits of time and speed; bytes are counted by whoever keeps them.
+
+    Raises: UploadTimeout: the next one did not come in time. ClientDisconnect: the caller left.
+    """
     loop = asyncio.get_running_loop()
     started, received = loop.time(), 0
     chunks = request.stream()
@@ -82,16 +88,19 @@ async def _body(request: Request, limits: UploadLimits) -> AsyncGenerator[bytes,
         yield chunk
 
 
-def _append(video: VideoFile, max_bytes: int, chunk: bytes) -> None:
-    """Written by the event loop itself: a chunk of 64 KiB into the page cache takes less time than to call a thread."""
+def append_chunk(video: VideoFile, max_bytes: int, chunk: bytes) -> None:
+    """Written by the event loop itself: a chunk of 64 KiB into the page cache takes less time than to call a thread.
+
+    Raises: UploadTooLarge, StorageFull.
+    """
     if video.size_bytes + len(chunk) > max_bytes:
-        raise _too_large(max_bytes)
-    with _storage():
+        raise too_large(max_bytes)
+    with upload_storage():
         video.append(chunk)
 
 
 @contextmanager
-def _storage() -> Iterator[None]:
+def upload_storage() -> Iterator[None]:
     """Raises: StorageFull, for an OSError."""
     try:
         yield
@@ -102,9 +111,12 @@ def _storage() -> Iterator[None]:
 
 def _timeout(limits: UploadLimits, allowed_seconds: float) -> UploadTimeout:
     if allowed_seconds >= limits.timeout_seconds:
-        return UploadTimeout(f"The video did not arrive within {limits.timeout_seconds:g} s.")
-    return UploadTimeout(f"The video arrived too slowly: at least {limits.min_bytes_per_second} bytes per second are expected.")
+        return UploadTimeout(f"The upload did not arrive within {limits.timeout_seconds:g} s.")
+    return UploadTimeout(
+        f"The upload arrived too slowly: at least {limits.min_bytes_per_second} bytes per second are expected."
+    )
 
 
-def _too_large(max_bytes: int) -> UploadTooLarge:
-    return UploadTooLarge(f"A video may have at most {max_bytes} bytes; send a shorter or smaller one.")
+def too_large(max_bytes: int) -> UploadTooLarge:
+    """What is told to who sends more than ``max_bytes``."""
+    return UploadTooLarge(f"An upload may have at most {max_bytes} bytes here; send less.")

@@ -1,0 +1,102 @@
+"""``POST /v2/models/{name}/infer``: clips that were decoded elsewhere in, probabilities out."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from time import monotonic, perf_counter
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from app.api.auth import require_api_key
+from app.api.dependencies import Service, ServiceDependency
+from app.api.disconnect import while_connected
+from app.api.v2.answer import infer_answer
+from app.api.v2.body import received_body
+from app.api.v2.contract import HEADER_BYTES, TensorContract
+from app.api.v2.message import InferMessage, read_message
+from app.api.v2.models import ExactModel, NewestModel
+from app.api.v2.protocol import PREFIX
+from app.api.v2.reference import HEADER_LENGTH, described_infer_answers, described_infer_request
+from app.errors import DeadlineExceeded, MalformedRequest
+from app.inference.predecoded import ClipOutcomes, infer_clips
+from app.inference.served import ServedModel
+from app.observability import metrics
+
+router = APIRouter(prefix=PREFIX, dependencies=[Depends(require_api_key)], responses=described_infer_answers())
+
+_json_reader = ThreadPoolExecutor(1, "json_reader")
+"""One: the interpreter reads one text at a time anyhow, and each takes several times its size meanwhile."""
+
+
+@router.post("/models/{name}/infer", summary="Classify clips", openapi_extra=described_infer_request())
+async def infer_newest(request: Request, service: ServiceDependency, model: NewestModel) -> Response:
+    """Clips of the shape in the model's metadata, as JSON or binary data; all of them or none are answered."""
+    return await _infer(request, service, model)
+
+
+@router.post(
+    "/models/{name}/versions/{version}/infer",
+    summary="Classify clips with a version of a model",
+    openapi_extra=described_infer_request(),
+)
+async def infer_version(request: Request, service: ServiceDependency, model: ExactModel) -> Response:
+    """Clips of the shape in the model's metadata, as JSON or binary data; all of them or none are answered."""
+    return await _infer(request, service, model)
+
+
+async def _infer(request: Request, service: Service, model: ServedModel) -> Response:
+    service.classifier.readiness.check()
+    header_bytes = _header_bytes(request)
+    contract = TensorContract.of(model, service)
+    started = perf_counter()
+    with service.classifier.admission.enter() as place:
+        async with received_body(request, service.upload_limits, contract.max_body_bytes) as body:
+            place.upload_ended()
+            upload_seconds = perf_counter() - started
+            metrics.STAGE_SECONDS.labels("upload").observe(upload_seconds)
+            work = _inferred(body, header_bytes, contract, model, service.request_timeout_ms / 1000)
+            message, outcomes = await while_connected(request, work)
+
+    _record_times(request, model, {"upload": upload_seconds, **outcomes.stage_seconds})
+    answer = infer_answer(message, model.manifest, outcomes.probabilities)
+    if answer.header_bytes is None:
+        return Response(answer.content, media_type="application/json")
+    return Response(answer.content, headers={HEADER_LENGTH: str(answer.header_bytes)}, media_type="application/octet-stream")
+
+
+def _record_times(request: Request, model: ServedModel, stage_seconds: dict[str, float]) -> None:
+    """For the log line of the request."""
+    request.state.model = model.published.title
+    request.state.times_ms = {stage: round(seconds * 1000, 3) for stage, seconds in stage_seconds.items()}
+
+
+def _header_bytes(request: Request) -> int | None:
+    """How much of the body is JSON; None for all. Raises: MalformedRequest."""
+    sent = request.headers.get(HEADER_LENGTH)
+    if sent is None:
+        return None
+    if not sent.isdecimal() or len(sent) > 18:
+        raise MalformedRequest(f"{HEADER_LENGTH} must be a number of bytes.")
+    return int(sent)
+
+
+async def _inferred(
+    body: memoryview, header_bytes: int | None, contract: TensorContract, model: ServedModel, longest_seconds: float
+) -> tuple[InferMessage, ClipOutcomes]:
+    """Raises: MalformedRequest, QueueFull, DeadlineExceeded, Draining, InferenceFailed."""
+    started = monotonic()
+    message = await _read(body, header_bytes, contract, longest_seconds)
+    seconds = min(longest_seconds, message.timeout_seconds or longest_seconds)
+    return message, await infer_clips(model.batcher, message.clips, started + seconds)
+
+
+async def _read(body: memoryview, header_bytes: int | None, contract: TensorContract, longest_seconds: float) -> InferMessage:
+    """A short text at once, a long one in its thread. Raises: MalformedRequest, DeadlineExceeded."""
+    json_bytes = len(body) if header_bytes is None else header_bytes
+    if json_bytes <= HEADER_BYTES:
+        return read_message(body, header_bytes, contract)
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(longest_seconds):
+            return await loop.run_in_executor(_json_reader, read_message, body, header_bytes, contract)
+    except TimeoutError:
+        raise DeadlineExceeded from None
