@@ -9,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.inference.batch_run import Clips
-from app.inference.external_data import refuse_external_data
+from app.inference.model_refused import ModelRefused
 from app.inference.repository import PublishedModel
 from app.inference.session import Provider, ProviderUnavailable, Session, SessionOptions
 from app.observability import logs
-from clips.errors import CommandError
 from clips.manifest import Precision, Variant
 
 RequestedProvider = Literal["auto", "cuda", "tensorrt", "cpu"]
@@ -60,7 +59,8 @@ class Engine:
 def load_engine(model: PublishedModel, requested: RequestedProvider, options: SessionOptions) -> Engine:
     """The model on the best provider that really runs it; warm when it returns. Blocks for seconds.
 
-    Raises: CommandError: a named provider cannot run it, or its file is missing or was changed.
+    Raises: ModelRefused: a named provider cannot run it, or its file is missing or was changed. CommandError: its graph breaks
+        the contract.
     """
     reasons: list[str] = []
     for provider in _CANDIDATES[requested]:
@@ -73,7 +73,7 @@ def load_engine(model: PublishedModel, requested: RequestedProvider, options: Se
         if reasons:
             logs.info("provider_fallback", model=model.title, provider=provider, reason="; ".join(reasons))
         return Engine(session, variant, ThreadPoolExecutor(1, "model"), "; ".join(reasons) or None)
-    raise CommandError(f"the model {model.title} cannot run on the execution provider {requested!r}: {'; '.join(reasons)}")
+    raise ModelRefused(model.title, f"the model cannot run on the execution provider {requested!r}", "; ".join(reasons))
 
 
 def preferred_variant(model: PublishedModel, provider: Provider) -> Variant:
@@ -84,6 +84,5 @@ def preferred_variant(model: PublishedModel, provider: Provider) -> Variant:
 
 def _open(model: PublishedModel, variant: Variant, provider: Provider, options: SessionOptions) -> Session:
     data = model.read_variant(variant)
-    refuse_external_data(data, model.title)
     manifest = model.manifest
     return Session(data, manifest.clip_spec.shape, len(manifest.labels), provider, options)

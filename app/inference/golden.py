@@ -12,7 +12,7 @@ from clips import ClipError
 async def golden_mismatch(model: PublishedModel, engine: Engine, decoder: Decoder) -> str | None:
     """Run the golden video as a request would; None where it passes, else what is wrong.
 
-    Raises: CommandError: its file is missing or was changed.
+    Raises: ModelRefused: its file is missing or was changed.
     """
     golden = model.manifest.golden
     precision = engine.variant.precision
