@@ -4,6 +4,7 @@
     ├── EmptyBody             400 empty_body
     ├── MalformedUpload       400 malformed_upload        multipart that cannot be read, or without the field ``file``
     ├── Unauthorized          401 unauthorized
+    ├── ModelManagementOff    403 model_management_off
     ├── NotFound              404 not_found
     ├── UnknownModel          404 unknown_model
     ├── MethodNotAllowed      405 method_not_allowed
@@ -12,6 +13,7 @@
     ├── UnsupportedMediaType  415 unsupported_media_type  the Content-Type, not the video
     ├── RefusedVideo          415 or 422                  code of the ClipError that refused it
     ├── InvalidParameter      422 invalid_parameter
+    ├── ModelRejected         422 model_rejected          a version that is published and cannot be served
     ├── QueueFull             429 queue_full
     ├── InternalError         500 internal_error
     │   └── InferenceFailed   500 inference_failed
@@ -66,6 +68,13 @@ class Unauthorized(Problem):
 
     status, code, title = 401, "unauthorized", "An API key is needed"
     detail = "Send a valid key in the header X-API-Key, or as Authorization: Bearer."
+
+
+class ModelManagementOff(Problem):
+    """Models are not loaded and unloaded over HTTP here."""
+
+    status, code, title = 403, "model_management_off", "Models cannot be managed over HTTP"
+    detail = "This server loads and unloads no models on request; its operator may set CLIPSERVE_MODEL_MANAGEMENT=on."
 
 
 class NotFound(Problem):
@@ -127,6 +136,12 @@ class InvalidParameter(Problem):
     """A query parameter outside its range."""
 
     status, code, title = 422, "invalid_parameter", "A parameter is not valid"
+
+
+class ModelRejected(Problem):
+    """A version that breaks a rule, or does not run here; what was served before still is."""
+
+    status, code, title = 422, "model_rejected", "The version cannot be served"
 
 
 class QueueFull(Problem):

@@ -6,6 +6,7 @@ from app.inference.decoder import Decoder
 from app.inference.engine import Engine
 from app.inference.repository import PublishedModel
 from app.inference.video_file import VideoFile
+from app.observability import logs
 from clips import ClipError
 
 
@@ -21,8 +22,12 @@ async def golden_mismatch(model: PublishedModel, engine: Engine, decoder: Decode
             clip = await decoder.decode(video, model.manifest.clip_spec)
     except ClipError as problem:
         return f"the golden clip of {model.title} cannot be decoded: {problem}"
-    probabilities = (await engine.run([clip.frames]))[0]
-    difference = float(np.abs(probabilities - np.array(golden.probabilities[precision], np.float32)).max())
+    try:
+        probabilities = (await engine.run([clip.frames]))[0]
+        difference = float(np.abs(probabilities - np.array(golden.probabilities[precision], np.float32)).max())
+    except Exception:  # noqa: BLE001 whatever the model raises or gives, it is the model's fault
+        logs.exception("golden_clip_failed", model=model.title)
+        return f"the model fails on the golden clip of {model.title} ({precision} on {engine.provider})"
     if difference <= golden.tolerance[precision]:
         return None
     return (

@@ -23,7 +23,7 @@ def read_published_file(version_folder: Path, file: str, max_bytes: int) -> byte
     title = f"{version_folder.parent.name}/{version_folder.name}"
     try:
         path = _real_path(version_folder, file, title)
-        with open(path, "rb", opener=_without_waiting) as opened:  # noqa: PTH123 Path.open takes no opener
+        with open(path, "rb", opener=_without_waiting) as opened:
             facts = os.fstat(opened.fileno())
             _check_plain(facts, max_bytes, file, title)
             return opened.read(facts.st_size)
