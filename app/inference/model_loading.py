@@ -56,7 +56,7 @@ class ModelLoader:
         except NotPublished:
             raise UnknownModel("The repository holds no such version of this model.") from None
         except ModelRefused as refusal:
-            raise _rejected(refusal) from refusal
+            raise _rejected(name, refusal) from refusal
         key = (name, published.manifest.version)
         if key not in self._loads:
             self._loads[key] = self._keep(self._load(published))
@@ -95,7 +95,7 @@ class ModelLoader:
             async with self._one_engine:
                 return await open_model(published, self._start, self._decoder)
         except CommandError as refusal:
-            raise _rejected(refusal) from refusal
+            raise _rejected(published.title, refusal) from refusal
 
     async def _unload(self, name: str, version: int | None) -> list[int]:
         async with self._turn(name):
@@ -121,7 +121,7 @@ class ModelLoader:
         return task
 
 
-def _rejected(refusal: CommandError) -> ModelRejected:
-    logs.warning("model_refused", reason=str(refusal))
+def _rejected(title: str, refusal: CommandError) -> ModelRejected:
+    logs.warning("model_refused", model=title, reason=str(refusal))
     cause = refusal.cause if isinstance(refusal, ModelRefused) else str(refusal)
     return ModelRejected(f"The version was not loaded: {cause[:_MOST_OF_A_CAUSE]}.")
