@@ -18,6 +18,7 @@
     ├── InternalError         500 internal_error
     │   └── InferenceFailed   500 inference_failed
     ├── StorageFull           503 storage_full
+    ├── ModelUnloaded         503 model_unloaded          while the request was inside
     ├── NotReady              503 not_ready
     ├── Draining              503 draining
     └── DeadlineExceeded      504 deadline_exceeded
@@ -169,6 +170,14 @@ class StorageFull(Problem):
     status, code, title = 503, "storage_full", "The server has no room for the video"
     detail = "The server's temporary storage is full; try again shortly, or send a smaller video."
     retry_after_seconds = 5
+
+
+class ModelUnloaded(Problem):
+    """The request was inside for longer than an unload waits."""
+
+    status, code, title = 503, "model_unloaded", "The model was unloaded"
+    detail = "The model was unloaded before its answer was ready; GET /models lists what is served now."
+    retry_after_seconds = 1
 
 
 class NotReady(Problem):

@@ -47,8 +47,8 @@ class Settings(BaseSettings):
         0,
         ge=0,
         le=10_000_000,
-        description="Answers that each served model keeps for videos of the same bytes, some 500 bytes and 4 for each label; "
-        "0 keeps none.",
+        description="Answers that each served model keeps for videos of the same bytes, some 1.5 kB and 4 bytes for each "
+        "label; 0 keeps none.",
     )
     execution_provider: Literal["auto", "cuda", "tensorrt", "cpu"] = Field(
         "auto",

@@ -16,7 +16,7 @@ router = APIRouter(tags=["models"], dependencies=[Depends(require_api_key)])
 async def list_models(service: ServiceDependency) -> ModelListBody:
     """Every served version of every model; empty while they load."""
     models = service.classifier.models
-    return ModelListBody(default=models.default_name, models=[_body(model) for model in models])
+    return ModelListBody(default=models.default_name, models=[_body(models, model) for model in models])
 
 
 @router.get("/models/{name}", summary="Describe one model", responses={404: {"model": ProblemBody}})
@@ -32,15 +32,16 @@ def versions_body(models: ServedModels, name: str) -> ModelVersionsBody:
         name=name,
         default_version=models.default_version(name),
         default_is_chosen=models.chosen_version(name) is not None,
-        versions=[_body(versions[version]) for version in sorted(versions, reverse=True)],
+        versions=[_body(models, versions[version]) for version in sorted(versions, reverse=True)],
     )
 
 
-def _body(model: ServedModel) -> ModelBody:
+def _body(models: ServedModels, model: ServedModel) -> ModelBody:
     manifest, engine = model.manifest, model.engine
     return ModelBody(
         name=manifest.name,
         version=manifest.version,
+        is_default=manifest.version == models.default_version(manifest.name),
         task=manifest.task,
         labels=manifest.labels,
         precision=engine.variant.precision,

@@ -72,6 +72,7 @@ class ModelBody(BaseModel):
 
     name: str
     version: int
+    is_default: bool = Field(description="Whether it answers a request that names its model and no version")
     task: Literal["single_label", "multi_label"]
     labels: list[str] = Field(description="In the order of the model's output")
     precision: Literal["fp32", "fp16", "int8"] = Field(description="The variant that runs")

@@ -66,7 +66,7 @@ class Classifier:
     def opened(self, name: str | None, version: int | None) -> Iterator[ServedModel]:
         """The model that answers, found before a byte of the video is read; it is not unloaded before the block ends.
 
-        Raises: NotReady, Draining, UnknownModel.
+        Raises: NotReady, Draining, UnknownModel, and ModelUnloaded where the block takes longer than an unload waits.
         """
         model = self.check_open(name, version)
         with model.in_use():
@@ -77,7 +77,7 @@ class Classifier:
 
         The caller has a place of ``admission``.
 
-        Raises: Problem: RefusedVideo, DeadlineExceeded, Draining, InferenceFailed, StorageFull, UnknownModel.
+        Raises: Problem: RefusedVideo, DeadlineExceeded, Draining, InferenceFailed, ModelUnloaded, StorageFull.
         """
         deadline = monotonic() + timeout_seconds
         with model.in_use():

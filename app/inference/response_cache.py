@@ -25,7 +25,7 @@ class KnownAnswer:
 
 
 class ResponseCache:
-    """At most ``max_entries`` answers, of some 500 bytes and 4 for each label; 0 keeps none. Used from one event loop."""
+    """At most ``max_entries`` answers, of some 1.5 kB and 4 bytes for each label; 0 keeps none. Used from one event loop."""
 
     def __init__(self, max_entries: int) -> None:
         self._max_entries = max_entries

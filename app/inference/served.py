@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
-from app.errors import UnknownModel
+from app.errors import Draining, ModelUnloaded, UnknownModel
 from app.inference.batcher import Batcher, BatchPolicy
 from app.inference.engine import Engine
 from app.inference.repository import PublishedModel
@@ -30,7 +30,7 @@ class ServedModel:
     """Its answers of late: they end with it."""
     _users: int = 0
     _unused: asyncio.Event = field(default_factory=asyncio.Event)
-    _is_closed: bool = False
+    _is_unloaded: bool = False
 
     @property
     def manifest(self) -> Manifest:
@@ -50,14 +50,16 @@ class ServedModel:
     def in_use(self) -> Iterator[None]:
         """While it lasts, ``retire`` waits. A request is in it from the moment it found the model to its answer.
 
-        Raises: UnknownModel: the model was unloaded.
+        Raises: ModelUnloaded: the model is gone, or went because the block took too long.
         """
-        if self._is_closed:
-            raise UnknownModel("The model was unloaded while the video arrived; GET /models lists what is served.")
+        if self._is_unloaded:
+            raise ModelUnloaded
         self._users += 1
         self._unused.clear()
         try:
             yield
+        except Draining:
+            raise (ModelUnloaded if self._is_unloaded else Draining) from None
         finally:
             self._users -= 1
             if not self._users:
@@ -69,11 +71,11 @@ class ServedModel:
             async with asyncio.timeout(timeout_seconds):
                 while self._users:
                     await self._unused.wait()
+        self._is_unloaded = True
         await self.close()
 
     async def close(self) -> None:
         """Answer whoever waits, and let the engine go."""
-        self._is_closed = True
         await self.batcher.close()
         self.engine.close()
         metrics.forget_model(self.published.title, self._info)

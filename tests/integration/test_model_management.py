@@ -168,7 +168,7 @@ def test_a_request_does_not_keep_a_version_for_longer_than_the_drain_time(tmp_pa
         live.until(lambda: live.metric("clipserve_uploads ") == 1)
         assert manage(live, "unload").status_code == 200
         arriving.write(VIDEO[100:])
-        assert arriving.answer() == (404, "unknown_model")
+        assert arriving.answer() == (503, "model_unloaded")
 
 
 def test_a_load_holds_nobody_up(live: LiveServer, models: Path, version: int) -> None:
@@ -193,6 +193,7 @@ def test_a_load_without_a_version_takes_the_newest_on_the_disk(live: LiveServer,
     assert (answer["name"], answer["default_version"], answer["default_is_chosen"]) == ("colours", version, False)
     assert [served["version"] for served in answer["versions"]] == [version, 1]
     assert answer == live.client.get("/models/colours").json()
+    assert [model["is_default"] for model in answer["versions"]] == [True, False]
     assert live.classify(VIDEO).json()["version"] == version
     manage(live, "unload", version)
 

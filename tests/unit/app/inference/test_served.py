@@ -2,17 +2,28 @@
 
 import asyncio
 import weakref
+from collections.abc import Awaitable
 from pathlib import Path
+from time import monotonic
 
+import numpy as np
 import pytest
 
-from app.errors import UnknownModel
-from app.inference.served import ServedModels
+from app.errors import Draining, ModelUnloaded, UnknownModel
+from app.inference.served import ServedModel, ServedModels
 from app.observability import metrics
+from tests.colour_model import SPEC
 from tests.unit.app.inference.echo_model import run
 from tests.unit.app.inference.loaded_model import load
 
 LATER_SECONDS = 60.0
+
+
+async def infer_after(model: ServedModel, end: Awaitable[None]) -> None:
+    """A request that is inside when ``end`` happens."""
+    with model.in_use():
+        await end
+        await model.batcher.infer(np.zeros(SPEC.shape, np.uint8), monotonic() + LATER_SECONDS)
 
 
 def test_the_newest_version_answers_unless_another_is_chosen(tmp_path: Path) -> None:
@@ -97,7 +108,7 @@ def test_a_model_goes_once_the_last_request_has_its_answer(tmp_path: Path) -> No
             await asyncio.sleep(0)
             assert not going.done()
         await going
-        with pytest.raises(UnknownModel), model.in_use():
+        with pytest.raises(ModelUnloaded), model.in_use():
             pass
 
     run(test)
@@ -106,8 +117,17 @@ def test_a_model_goes_once_the_last_request_has_its_answer(tmp_path: Path) -> No
 def test_a_request_that_outstays_its_time_does_not_keep_the_model(tmp_path: Path) -> None:
     async def test() -> None:
         model = load(tmp_path)
-        with model.in_use():
-            await model.retire(timeout_seconds=0.0)
+        with pytest.raises(ModelUnloaded):
+            await infer_after(model, model.retire(timeout_seconds=0.0))
+
+    run(test)
+
+
+def test_a_server_that_stops_says_so_itself(tmp_path: Path) -> None:
+    async def test() -> None:
+        model = load(tmp_path)
+        with pytest.raises(Draining):
+            await infer_after(model, model.close())
 
     run(test)
 
