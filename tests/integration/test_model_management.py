@@ -237,6 +237,26 @@ def test_changes_of_one_model_are_made_one_after_the_other(live: LiveServer, mod
         manage(live, "unload", version)
 
 
+def test_a_version_that_is_on_its_way_out_is_loaded_once_it_is_gone(live: LiveServer, models: Path, version: int) -> None:
+    """The other order would leave two of it, or unload the new one."""
+    publish(models, version=version)
+    manage(live, "load", version)
+    with RawConnection(live) as arriving, ThreadPoolExecutor(2) as pool:
+        arriving.post(f"X-API-Key: {KEY}", f"Content-Length: {len(VIDEO)}", body=VIDEO[:100])
+        live.until(lambda: live.metric("clipserve_uploads ") == 1)
+        going = pool.submit(manage, live, "unload", version)
+        live.until(lambda: version not in served(live))
+        coming = pool.submit(manage, live, "load", version)
+        for _ in range(20):  # more than enough time to load it, were it not for the one that goes
+            assert live.classify(VIDEO).status_code == 200
+        assert not coming.done()
+        arriving.write(VIDEO[100:])
+        assert arriving.answer()[0] == 200
+        assert (going.result().status_code, coming.result().status_code) == (200, 200)
+    assert version in served(live)
+    manage(live, "unload", version)
+
+
 # what is refused
 
 
