@@ -5,6 +5,7 @@
     ├── MalformedUpload       400 malformed_upload        multipart that cannot be read, or without the field ``file``
     ├── MalformedRequest      400 malformed_request       of the Open Inference Protocol
     ├── Unauthorized          401 unauthorized
+    ├── ModelManagementOff    403 model_management_off
     ├── NotFound              404 not_found
     ├── UnknownModel          404 unknown_model
     ├── MethodNotAllowed      405 method_not_allowed
@@ -13,10 +14,12 @@
     ├── UnsupportedMediaType  415 unsupported_media_type  the Content-Type, not the video
     ├── RefusedVideo          415 or 422                  code of the ClipError that refused it
     ├── InvalidParameter      422 invalid_parameter
+    ├── ModelRejected         422 model_rejected          a version that is published and cannot be served
     ├── QueueFull             429 queue_full
     ├── InternalError         500 internal_error
     │   └── InferenceFailed   500 inference_failed
     ├── StorageFull           503 storage_full
+    ├── ModelUnloaded         503 model_unloaded          while the request was inside
     ├── NotReady              503 not_ready
     ├── Draining              503 draining
     └── DeadlineExceeded      504 deadline_exceeded
@@ -73,6 +76,13 @@ class Unauthorized(Problem):
 
     status, code, title = 401, "unauthorized", "An API key is needed"
     detail = "Send a valid key in the header X-API-Key, or as Authorization: Bearer."
+
+
+class ModelManagementOff(Problem):
+    """Models are not loaded and unloaded over HTTP here."""
+
+    status, code, title = 403, "model_management_off", "Models cannot be managed over HTTP"
+    detail = "This server loads and unloads no models on request; its operator may set CLIPSERVE_MODEL_MANAGEMENT=on."
 
 
 class NotFound(Problem):
@@ -136,6 +146,12 @@ class InvalidParameter(Problem):
     status, code, title = 422, "invalid_parameter", "A parameter is not valid"
 
 
+class ModelRejected(Problem):
+    """A version that breaks a rule, or does not run here; what was served before still is."""
+
+    status, code, title = 422, "model_rejected", "The version cannot be served"
+
+
 class QueueFull(Problem):
     """More clips wait than the server admits."""
 
@@ -161,6 +177,14 @@ class StorageFull(Problem):
     status, code, title = 503, "storage_full", "The server has no room for the video"
     detail = "The server's temporary storage is full; try again shortly, or send a smaller video."
     retry_after_seconds = 5
+
+
+class ModelUnloaded(Problem):
+    """The request was inside for longer than an unload waits."""
+
+    status, code, title = 503, "model_unloaded", "The model was unloaded"
+    detail = "The model was unloaded before its answer was ready; GET /models lists what is served now."
+    retry_after_seconds = 1
 
 
 class NotReady(Problem):

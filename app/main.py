@@ -9,7 +9,7 @@ from pathlib import Path
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
-from app.api import classify, health, metrics, models, page
+from app.api import classify, health, metrics, model_management, models, page
 from app.api.auth import digests
 from app.api.dependencies import Service, UploadLimits
 from app.api.lingering import LingeringClose
@@ -22,8 +22,10 @@ from app.inference.classify import Classifier
 from app.inference.decode_policy import DecodePolicy
 from app.inference.decoder import Decoder
 from app.inference.execution_plan import PlanRequest
+from app.inference.model_loading import ModelLoader
 from app.inference.provider_options import GpuOptions
 from app.inference.readiness import Readiness
+from app.inference.repository_poll import RepositoryPoll
 from app.inference.sandbox.policy import SandboxPolicy
 from app.inference.served import ServedModels
 from app.inference.startup import ModelStart, start_models
@@ -46,15 +48,21 @@ def create_app(settings: Settings) -> FastAPI:
     served = ServedModels(settings.default_model)
     decoder = Decoder(_decode_policy(settings))
     classifier = Classifier(served, decoder, Admission(_admission_policy(settings)), readiness)
+    model_start = _model_start(settings)
+    loader = ModelLoader(model_start, served, decoder, readiness, settings.drain_seconds)
+    poll = RepositoryPoll(loader, model_start, settings.model_poll_seconds) if settings.model_poll_seconds else None
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.start = asyncio.create_task(start_models(_model_start(settings), served, decoder, readiness))
+        app.state.start = asyncio.create_task(start_models(model_start, served, decoder, readiness))
+        following = asyncio.create_task(_follow_repository(app.state.start, poll))
         try:
             yield
         finally:
             app.state.start.cancel()
-            await asyncio.gather(app.state.start, return_exceptions=True)
+            following.cancel()
+            await asyncio.gather(app.state.start, following, return_exceptions=True)
+            await loader.close()
             await served.close()
             await decoder.close()
 
@@ -65,8 +73,10 @@ def create_app(settings: Settings) -> FastAPI:
         settings.request_timeout_ms,
         settings.max_queue_size,
         digests(key.get_secret_value() for key in settings.api_keys),
+        loader,
+        settings.model_management == "on",
     )
-    for module in (classify, models, health, metrics, page, open_inference_protocol):
+    for module in (classify, models, model_management, health, metrics, page, open_inference_protocol):
         app.include_router(module.router)
     add_problem_handlers(app)
     app.add_middleware(RequestMiddleware)
@@ -74,6 +84,13 @@ def create_app(settings: Settings) -> FastAPI:
         _allow_origins(app, settings.cors_origins)
     app.add_middleware(LingeringClose)
     return app
+
+
+async def _follow_repository(start: "asyncio.Task[None]", poll: RepositoryPoll | None) -> None:
+    """Once the server has started; what keeps it from that is told by ``start`` itself."""
+    await asyncio.wait([start])
+    if poll and not start.cancelled() and not start.exception():
+        await poll.run()
 
 
 def _check_room_for_uploads(settings: Settings) -> None:
@@ -95,7 +112,7 @@ def _allow_origins(app: FastAPI, origins: tuple[str, ...]) -> None:
         allow_origins=origins,
         allow_methods=["GET", "POST"],
         allow_headers=["Authorization", "Content-Type", "Inference-Header-Content-Length", "X-API-Key", "X-Request-ID"],
-        expose_headers=["Inference-Header-Content-Length", "Retry-After", "Server-Timing", "X-Request-ID"],
+        expose_headers=["Cache-Status", "Inference-Header-Content-Length", "Retry-After", "Server-Timing", "X-Request-ID"],
     )
 
 
@@ -127,4 +144,5 @@ def _model_start(settings: Settings) -> ModelStart:
         batching=BatchPolicy(
             max_queue_delay_seconds=settings.max_queue_delay_ms / 1000, max_queue_size=_admission_policy(settings).max_videos
         ),
+        response_cache_entries=settings.response_cache_entries,
     )

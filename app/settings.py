@@ -33,6 +33,23 @@ class Settings(BaseSettings):
     model_versions: Literal["latest", "all"] = Field(
         "latest", description="Versions to load of each model: the newest (`latest`) or every one (`all`)."
     )
+    model_management: Literal["off", "on"] = Field(
+        "off",
+        description="Whether `POST /models/{name}/load`, `/unload` and `/default` change what is served; needs "
+        "`CLIPSERVE_API_KEYS`. Where it is `off` they are answered 403 `model_management_off`.",
+    )
+    model_poll_seconds: float = Field(
+        0.0,
+        ge=0,
+        description="How often the repository is looked at, s: new versions are loaded, removed ones unloaded. 0 never does.",
+    )
+    response_cache_entries: int = Field(
+        0,
+        ge=0,
+        le=10_000_000,
+        description="Answers that each served model keeps for videos of the same bytes, some 1.5 kB and 4 bytes for each "
+        "label; 0 keeps none.",
+    )
     execution_provider: Literal["auto", "cuda", "tensorrt", "cpu"] = Field(
         "auto",
         description="Where models run. `auto` takes CUDA where it can really run, else the CPU. "
@@ -193,6 +210,14 @@ class Settings(BaseSettings):
             raise ValueError(
                 "CLIPSERVE_DECODE_ACCELERATOR opens device files, which the sandbox forbids; where all uploads are trusted, "
                 "set CLIPSERVE_DECODE_SANDBOX=off too"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _management_needs_keys(self) -> Self:
+        if self.model_management == "on" and not self.api_keys:
+            raise ValueError(
+                "CLIPSERVE_MODEL_MANAGEMENT=on lets callers unload models, so it needs keys: set CLIPSERVE_API_KEYS too"
             )
         return self
 

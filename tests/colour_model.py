@@ -19,15 +19,18 @@ LABELS = ["red", "green", "blue"]
 SPEC = ClipSpec(num_frames=4, height=32, width=32)
 FILES: dict[Precision, str] = {"fp32": "model.onnx", "fp16": "model.fp16.onnx", "int8": "model.int8.onnx"}
 
-_SHARPNESS = 10.0
+SHARPNESS = 10.0
 _WORK_SIZE = 512
 
 
-def colour_graph(spec: ClipSpec = SPEC, work: int = 0) -> onnx.ModelProto:
-    """The graph of the contract. ``work`` multiplications of 512 x 512 matrices make every run slower."""
+def colour_graph(spec: ClipSpec = SPEC, work: int = 0, sharpness: float = SHARPNESS) -> onnx.ModelProto:
+    """The graph of the contract. ``work`` multiplications of 512 x 512 matrices make every run slower.
+
+    The higher ``sharpness`` is, the surer the model: versions with different ones can be told apart by their probabilities.
+    """
     constants = {
         "axes": np.array([1, 2, 3], np.int64),
-        "sharpness": np.full((1, 3), _SHARPNESS / 255, np.float32),
+        "sharpness": np.full((1, 3), sharpness / 255, np.float32),
     }
     nodes = [
         helper.make_node("Cast", ["clips"], ["pixels"], to=TensorProto.FLOAT),
@@ -69,23 +72,34 @@ def publish(
     name: str = "colours",
     version: int = 1,
     precisions: tuple[Precision, ...] = ("fp32",),
+    *,
     work: int = 0,
+    sharpness: float = SHARPNESS,
+    graph: onnx.ModelProto | None = None,
 ) -> Path:
-    """Write ``repository/name/version`` and return it. Its golden clip is a red video."""
+    """Write ``repository/name/version`` and return it. Its golden clip is a red video; ``graph`` replaces the usual one."""
     folder = repository / name / str(version)
     folder.mkdir(parents=True)
-    data = colour_graph(work=work).SerializeToString()
+    data = (graph or colour_graph(work=work, sharpness=sharpness)).SerializeToString()
     for precision in precisions:
         (folder / FILES[precision]).write_bytes(data)
     golden = solid_video(RED)
     (folder / "golden.mp4").write_bytes(golden)
-    manifest(name, version, precisions, data, golden).write(folder)
+    manifest(name, version, precisions, data, golden, sharpness=sharpness).write(folder)
     return folder
 
 
-def manifest(name: str, version: int, precisions: tuple[Precision, ...], model: bytes, golden: bytes) -> Manifest:
+def manifest(
+    name: str,
+    version: int,
+    precisions: tuple[Precision, ...],
+    model: bytes,
+    golden: bytes,
+    *,
+    sharpness: float = SHARPNESS,
+) -> Manifest:
     """The manifest that fits the files."""
-    probabilities = golden_probabilities(golden)
+    probabilities = golden_probabilities(golden, sharpness)
     return Manifest(
         name=name,
         version=version,
@@ -123,8 +137,8 @@ def manifest(name: str, version: int, precisions: tuple[Precision, ...], model: 
     )
 
 
-def golden_probabilities(video: bytes) -> list[float]:
+def golden_probabilities(video: bytes, sharpness: float = SHARPNESS) -> list[float]:
     """What the graph computes, computed by hand."""
-    logits = load_clip(video, SPEC).frames.mean((0, 1, 2), dtype=np.float64) * _SHARPNESS / 255
+    logits = load_clip(video, SPEC).frames.mean((0, 1, 2), dtype=np.float64) * sharpness / 255
     exponentials = np.exp(logits - logits.max())
     return [float(p) for p in exponentials / exponentials.sum()]

@@ -11,7 +11,7 @@ from app.api.disconnect import while_connected
 from app.api.form import FILE_FIELD
 from app.api.schemas import ClassificationBody, ClassifyQuery, PredictionBody, ProblemBody, TimesBody, VideoBody
 from app.api.uploads import received_video
-from app.inference.classify import Classification
+from app.inference.classify import CacheResult, Classification
 from app.observability import metrics
 
 router = APIRouter(tags=["classify"])
@@ -29,6 +29,15 @@ _REQUEST_BODY: dict[str, Any] = {
         },
     }
 }
+_CACHE_STATUS: dict[CacheResult, str] = {"hit": "ClipServe; hit", "miss": "ClipServe; fwd=miss"}
+"""RFC 9211."""
+_HEADERS: dict[str, Any] = {
+    "Cache-Status": {
+        "description": "Where the response cache is on: `ClipServe; hit` for an answer that was known from an earlier request "
+        "(its `times_ms` but for `upload` are 0), else `ClipServe; fwd=miss` (RFC 9211)",
+        "schema": {"type": "string", "enum": list(_CACHE_STATUS.values())},
+    },
+}
 _PROBLEM_STATUSES = (400, 401, 404, 408, 413, 415, 422, 429, 500, 503, 504)
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"model": ProblemBody, "content": {"application/problem+json": {}}} for status in _PROBLEM_STATUSES
@@ -38,7 +47,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 @router.post(
     "/classify",
     summary="Classify one video",
-    responses=PROBLEMS,
+    responses={200: {"headers": _HEADERS}, **PROBLEMS},
     openapi_extra=_REQUEST_BODY,
     dependencies=[Depends(require_api_key)],
 )
@@ -49,19 +58,21 @@ async def classify(
     query: Annotated[ClassifyQuery, Query()],
 ) -> ClassificationBody:
     """Send the video as the multipart field `file`, or as the raw body with a `video/*` or `application/octet-stream` type."""
-    wanted = service.classifier.check_open(query.model, query.version)
     timeout_ms = min(query.timeout_ms or service.request_timeout_ms, service.request_timeout_ms)
     started = perf_counter()
-    with service.classifier.admission.enter() as place:
+    classifier = service.classifier
+    with classifier.opened(query.model, query.version) as wanted, classifier.admission.enter() as place:
         async with received_video(request, service.upload_limits) as video:
             place.upload_ended()
             upload_seconds = perf_counter() - started
             metrics.STAGE_SECONDS.labels("upload").observe(upload_seconds)
-            answer = await while_connected(request, service.classifier.classify(video, wanted, timeout_ms / 1000))
+            answer = await while_connected(request, classifier.classify(video, wanted, timeout_ms / 1000))
 
     times = _times(upload_seconds, answer)
     request.state.model = answer.model.published.title
     request.state.times_ms = times.model_dump()
+    if answer.cache:
+        response.headers["Cache-Status"] = _CACHE_STATUS[answer.cache]
     response.headers["Server-Timing"] = ", ".join(f"{stage};dur={ms}" for stage, ms in times)
     return _body(answer, times, query.top_k)
 

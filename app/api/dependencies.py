@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from app.inference.classify import Classifier
+from app.inference.model_loading import ModelLoader
 
 GRACE_SECONDS = 5.0
 """An upload may begin as slowly as it likes for so long."""
@@ -39,6 +40,9 @@ class Service:
     """Decoded clips in one request of the Open Inference Protocol."""
     api_key_digests: tuple[bytes, ...]
     """SHA-256 of each key; empty where none is asked for."""
+    loader: ModelLoader
+    model_management: bool
+    """Whether models are loaded and unloaded on request."""
 
 
 async def _service(request: Request) -> Service:  # not def: FastAPI would call a thread for it

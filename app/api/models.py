@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Path
 from app.api.auth import require_api_key
 from app.api.dependencies import ServiceDependency
 from app.api.schemas import ModelBody, ModelListBody, ModelVersionsBody, ProblemBody
-from app.inference.served import ServedModel
+from app.inference.served import ServedModel, ServedModels
 
 router = APIRouter(tags=["models"], dependencies=[Depends(require_api_key)])
 
@@ -16,22 +16,32 @@ router = APIRouter(tags=["models"], dependencies=[Depends(require_api_key)])
 async def list_models(service: ServiceDependency) -> ModelListBody:
     """Every served version of every model; empty while they load."""
     models = service.classifier.models
-    return ModelListBody(default=models.default_name, models=[_body(model) for model in models])
+    return ModelListBody(default=models.default_name, models=[_body(models, model) for model in models])
 
 
 @router.get("/models/{name}", summary="Describe one model", responses={404: {"model": ProblemBody}})
 async def describe_model(service: ServiceDependency, name: Annotated[str, Path(max_length=64)]) -> ModelVersionsBody:
     """The served versions of one model, the newest first."""
-    versions = service.classifier.models.versions(name)
-    bodies = [_body(versions[version]) for version in sorted(versions, reverse=True)]
-    return ModelVersionsBody(name=name, default_version=bodies[0].version, versions=bodies)
+    return versions_body(service.classifier.models, name)
 
 
-def _body(model: ServedModel) -> ModelBody:
+def versions_body(models: ServedModels, name: str) -> ModelVersionsBody:
+    """The served versions of a model. Raises: UnknownModel: there is none."""
+    versions = models.versions(name)
+    return ModelVersionsBody(
+        name=name,
+        default_version=models.default_version(name),
+        default_is_chosen=models.chosen_version(name) is not None,
+        versions=[_body(models, versions[version]) for version in sorted(versions, reverse=True)],
+    )
+
+
+def _body(models: ServedModels, model: ServedModel) -> ModelBody:
     manifest, engine = model.manifest, model.engine
     return ModelBody(
         name=manifest.name,
         version=manifest.version,
+        is_default=manifest.version == models.default_version(manifest.name),
         task=manifest.task,
         labels=manifest.labels,
         precision=engine.variant.precision,

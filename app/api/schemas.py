@@ -13,9 +13,17 @@ class ClassifyQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     model: str | None = Field(None, max_length=64, description="Name of the model; the default one if absent")
-    version: int | None = Field(None, ge=1, description="Version of the model; the newest if absent")
+    version: int | None = Field(None, ge=1, description="Version of the model; its default one if absent")
     top_k: int = Field(5, ge=0, description="How many labels to answer with; 0 for all")
     timeout_ms: int | None = Field(None, ge=1, description="Time from the end of the upload to the answer, ms")
+
+
+class VersionQuery(BaseModel):
+    """Parameters of the routes that manage a model; a misspelt one is refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    version: int | None = Field(None, ge=1, description="Version of the model")
 
 
 class PredictionBody(BaseModel):
@@ -64,6 +72,7 @@ class ModelBody(BaseModel):
 
     name: str
     version: int
+    is_default: bool = Field(description="Whether it answers a request that names its model and no version")
     task: Literal["single_label", "multi_label"]
     labels: list[str] = Field(description="In the order of the model's output")
     precision: Literal["fp32", "fp16", "int8"] = Field(description="The variant that runs")
@@ -80,7 +89,16 @@ class ModelVersionsBody(BaseModel):
 
     name: str
     default_version: int = Field(description="The version that answers a request which names none")
+    default_is_chosen: bool = Field(description="Whether it was chosen; else it is the newest that is served")
     versions: list[ModelBody] = Field(description="Newest first")
+
+
+class UnloadedBody(BaseModel):
+    """Answer to ``POST /models/{name}/unload``."""
+
+    name: str
+    unloaded: list[int] = Field(description="Versions that are gone, rising")
+    served: list[int] = Field(description="Versions of the model that are still served, rising")
 
 
 class ModelListBody(BaseModel):

@@ -2,17 +2,26 @@
 
 import asyncio
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from time import monotonic
+from typing import Literal
 
 from app.errors import DeadlineExceeded, RefusedVideo, StorageFull
 from app.inference.admission import Admission
+from app.inference.batch_run import Probabilities
+from app.inference.batcher import Outcome
 from app.inference.decoder import Decoder
 from app.inference.readiness import Readiness
 from app.inference.served import ServedModel, ServedModels
 from app.inference.video_file import VideoFile
 from app.observability import logs, metrics
 from clips import Clip, ClipError
+
+_STAGES = ("decode", "queue", "model")
+
+CacheResult = Literal["hit", "miss"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +42,8 @@ class Classification:
     """All labels, most probable first."""
     stage_seconds: dict[str, float]
     """``decode``, ``queue`` and ``model``, in order."""
+    cache: CacheResult | None
+    """Whether the answer was known; None where none is kept."""
 
 
 class Classifier:
@@ -51,32 +62,76 @@ class Classifier:
         self.readiness.check()
         return self.models.find(name, version)
 
-    async def classify(self, video: VideoFile, model: ServedModel, timeout_seconds: float) -> Classification:
-        """Decode ``video``, queue its clip, run the model, sort the labels. The caller has a place of ``admission``.
+    @contextmanager
+    def opened(self, name: str | None, version: int | None) -> Iterator[ServedModel]:
+        """The model that answers, found before a byte of the video is read; it is not unloaded before the block ends.
 
-        Raises: Problem: RefusedVideo, DeadlineExceeded, Draining, InferenceFailed.
+        Raises: NotReady, Draining, UnknownModel, and ModelUnloaded where the block takes longer than an unload waits.
+        """
+        model = self.check_open(name, version)
+        with model.in_use():
+            yield model
+
+    async def classify(self, video: VideoFile, model: ServedModel, timeout_seconds: float) -> Classification:
+        """Decode ``video``, queue its clip, run the model, sort the labels; or take what is known of the same bytes.
+
+        The caller has a place of ``admission``.
+
+        Raises: Problem: RefusedVideo, DeadlineExceeded, Draining, InferenceFailed, ModelUnloaded, StorageFull.
         """
         deadline = monotonic() + timeout_seconds
+        with model.in_use():
+            if not model.cache.is_on:
+                clip, outcome, seconds = await self._run(video, model, deadline)
+                return _classification(model, clip, outcome.probabilities, seconds, None)
+            digest = await self._digest(video, deadline)
+            if known := model.cache.find(digest):
+                return _classification(model, known.clip, known.probabilities, dict.fromkeys(_STAGES, 0.0), "hit")
+            clip, outcome, seconds = await self._run(video, model, deadline)
+            model.cache.keep(digest, clip, outcome.probabilities)
+            return _classification(model, clip, outcome.probabilities, seconds, "miss")
+
+    async def _run(self, video: VideoFile, model: ServedModel, deadline: float) -> tuple[Clip, Outcome, dict[str, float]]:
+        """The clip, what the model made of it, and the time of each stage, s."""
         with model.batcher.expected():
             clip, decode_seconds = await self._decode(video, model, deadline)
         outcome = await model.batcher.infer(clip.frames, deadline)
-        stage_seconds = {"decode": decode_seconds, "queue": outcome.queue_seconds, "model": outcome.model_seconds}
+        stage_seconds = dict(zip(_STAGES, (decode_seconds, outcome.queue_seconds, outcome.model_seconds), strict=True))
         for stage, seconds in stage_seconds.items():
             metrics.STAGE_SECONDS.labels(stage).observe(seconds)
-        ranked = sorted(zip(model.manifest.labels, outcome.probabilities.tolist(), strict=True), key=lambda pair: -pair[1])
-        return Classification(model, clip, [Prediction(*pair) for pair in ranked], stage_seconds)
+        return clip, outcome, stage_seconds
+
+    async def _digest(self, video: VideoFile, deadline: float) -> bytes:
+        with _storage():
+            async with asyncio.timeout(deadline - monotonic()):
+                return await video.sha256()
 
     async def _decode(self, video: VideoFile, model: ServedModel, deadline: float) -> tuple[Clip, float]:
         """The clip, and the time from the end of the upload (waiting for a decode process included), s."""
         started = monotonic()
-        try:
-            async with asyncio.timeout(deadline - started):
-                clip = await self.decoder.decode(video, model.manifest.clip_spec)
-        except ClipError as refusal:
-            raise RefusedVideo(refusal) from refusal
-        except TimeoutError:
-            raise DeadlineExceeded from None
-        except OSError as problem:  # no descriptor or no memory is left to hand the video over
-            logs.warning("decode_storage_full", reason=errno.errorcode.get(problem.errno or 0, "unknown"))
-            raise StorageFull from problem
+        with _storage():
+            try:
+                async with asyncio.timeout(deadline - started):
+                    clip = await self.decoder.decode(video, model.manifest.clip_spec)
+            except ClipError as refusal:
+                raise RefusedVideo(refusal) from refusal
         return clip, monotonic() - started
+
+
+@contextmanager
+def _storage() -> Iterator[None]:
+    """Raises: DeadlineExceeded, for a TimeoutError. StorageFull, for another OSError."""
+    try:
+        yield
+    except TimeoutError:
+        raise DeadlineExceeded from None
+    except OSError as problem:  # no descriptor or no memory is left to hand the video over
+        logs.warning("decode_storage_full", reason=errno.errorcode.get(problem.errno or 0, "unknown"))
+        raise StorageFull from problem
+
+
+def _classification(
+    model: ServedModel, clip: Clip, probabilities: Probabilities, stage_seconds: dict[str, float], cache: CacheResult | None
+) -> Classification:
+    ranked = sorted(zip(model.manifest.labels, probabilities.tolist(), strict=True), key=lambda pair: -pair[1])
+    return Classification(model, clip, [Prediction(*pair) for pair in ranked], stage_seconds, cache)

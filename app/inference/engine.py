@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 from app.inference.batch_run import Clips, OutOfDeviceMemory
 from app.inference.calibration import Calibrated, calibrate
 from app.inference.execution_plan import PlanRequest
-from app.inference.external_data import refuse_external_data
+from app.inference.model_refused import ModelRefused
 from app.inference.provider_options import Provider
 from app.inference.repository import PublishedModel
 from app.inference.session import ProviderUnavailable, Session, SessionOptions
 from app.observability import logs
-from clips.errors import CommandError
 from clips.manifest import Precision, Variant
 
 RequestedProvider = Literal["auto", "cuda", "tensorrt", "cpu"]
@@ -62,10 +61,12 @@ class Engine:
         return await asyncio.get_running_loop().run_in_executor(self._threads, run, clips)
 
     def close(self) -> None:
-        """Let the threads end, and free what the sessions hold beside the model."""
+        """Let the threads end, and free the sessions. Blocks while batches run, and while memory is given back."""
         self._threads.shutdown(wait=True)
         for session in self.sessions:
             session.close()
+        self.sessions.clear()
+        self._idle, self._lone = SimpleQueue(), None
 
     def _run_in_lane(self, clips: Clips) -> NDArray[np.float32]:
         session = self._idle.get()
@@ -78,7 +79,8 @@ class Engine:
 def load_engine(model: PublishedModel, requested: RequestedProvider, asked: PlanRequest) -> Engine:
     """The model on the best provider that really runs it; warm when it returns. Blocks for seconds.
 
-    Raises: CommandError: a named provider cannot run it, or its file is missing or was changed.
+    Raises: ModelRefused: a named provider cannot run it, or its file is missing or was changed. CommandError: its graph breaks
+        the contract.
     """
     reasons: list[str] = []
     for provider in _CANDIDATES[requested]:
@@ -91,7 +93,7 @@ def load_engine(model: PublishedModel, requested: RequestedProvider, asked: Plan
         if reasons:
             logs.info("provider_fallback", model=model.title, provider=provider, reason="; ".join(reasons))
         return Engine(calibrated, variant, "; ".join(reasons) or None)
-    raise CommandError(f"the model {model.title} cannot run on the execution provider {requested!r}: {'; '.join(reasons)}")
+    raise ModelRefused(model.title, f"the model cannot run on the execution provider {requested!r}", "; ".join(reasons))
 
 
 def preferred_variant(model: PublishedModel, provider: Provider) -> Variant:
@@ -102,7 +104,6 @@ def preferred_variant(model: PublishedModel, provider: Provider) -> Variant:
 
 def _calibrated(model: PublishedModel, variant: Variant, provider: Provider, asked: PlanRequest) -> Calibrated:
     data = model.read_variant(variant)
-    refuse_external_data(data, model.title)
     shape, num_labels = model.manifest.clip_spec.shape, len(model.manifest.labels)
 
     def open_session(threads: int, max_batch_size: int) -> Session:

@@ -6,12 +6,15 @@ from typing import Literal
 from app.errors import Draining, NotReady
 from app.observability import logs, metrics
 
-State = Literal["loading", "warming", "ready", "unhealthy", "draining"]
+State = Literal["loading", "warming", "ready", "empty", "unhealthy", "draining"]
 
 
 @dataclass
 class Readiness:
-    """loading -> warming -> ready, or unhealthy with reasons; draining from any of them, and for good."""
+    """loading -> warming -> ready, or unhealthy with reasons; draining from any of them, and for good.
+
+    ready <-> empty, as the last model is unloaded and another one is loaded.
+    """
 
     state: State = "loading"
     reasons: list[str] = field(default_factory=lambda: ["models are loading"])
@@ -30,3 +33,18 @@ class Readiness:
             raise Draining
         if self.state != "ready":
             raise NotReady(f"The server is {self.state}: {'; '.join(self.reasons)}.")
+
+    def check_open_to_models(self) -> None:
+        """Raises: Draining, NotReady: no model can be loaded or unloaded now."""
+        if self.state != "empty":
+            self.check()
+
+    def is_empty(self) -> None:
+        """The last model is gone."""
+        if self.state == "ready":
+            self.become("empty", "no model is served; load one")
+
+    def is_served(self) -> None:
+        """There is a model (again)."""
+        if self.state == "empty":
+            self.become("ready")

@@ -1,25 +1,36 @@
-"""The models that are served: each with its engine and its queue, found by name and version."""
+"""The models that are served: each with its engine and its queue, found by name and version.
+
+named neither   -> the default model    the one of the settings, else the first that was loaded and is still served
+named no version -> its default version  the one that was chosen, else the newest that is served
+"""
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 
-from app.errors import UnknownModel
+from app.errors import Draining, ModelUnloaded, UnknownModel
 from app.inference.batcher import Batcher, BatchPolicy
 from app.inference.engine import Engine
 from app.inference.repository import PublishedModel
+from app.inference.response_cache import ResponseCache
 from app.observability import metrics
 from clips import Manifest
 from clips.errors import CommandError
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class ServedModel:
-    """A loaded model and the queue in front of it."""
+    """A loaded model and the queue in front of it. Used from one event loop."""
 
     published: PublishedModel
     engine: Engine
     batcher: Batcher
+    cache: ResponseCache
+    """Its answers of late: they end with it."""
+    _users: int = 0
+    _unused: asyncio.Event = field(default_factory=asyncio.Event)
+    _is_unloaded: bool = False
 
     @property
     def manifest(self) -> Manifest:
@@ -27,19 +38,53 @@ class ServedModel:
         return self.published.manifest
 
     @classmethod
-    def start(cls, published: PublishedModel, engine: Engine, policy: BatchPolicy) -> "ServedModel":
+    def start(cls, published: PublishedModel, engine: Engine, policy: BatchPolicy, cache: ResponseCache) -> "ServedModel":
         """Put a queue in front of ``engine``, whose plan says how batches are made. Needs a running event loop."""
         manifest = published.manifest
         policy = replace(policy, lanes=engine.plan.lanes, max_batch_size=engine.plan.max_batch_size)
         batcher = Batcher(published.title, manifest.clip_spec.shape, len(manifest.labels), engine.run, policy)
-        info = (manifest.name, str(manifest.version), engine.variant.precision, engine.provider)
-        metrics.MODEL_INFO.labels(*info).set(1)
-        return cls(published, engine, batcher)
+        model = cls(published, engine, batcher, cache)
+        metrics.MODEL_INFO.labels(*model._info).set(1)
+        return model
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """While it lasts, ``retire`` waits. A request is in it from the moment it found the model to its answer.
+
+        Raises: ModelUnloaded: the model is gone, or went because the block took too long.
+        """
+        if self._is_unloaded:
+            raise ModelUnloaded
+        self._users += 1
+        self._unused.clear()
+        try:
+            yield
+        except Draining:
+            raise (ModelUnloaded if self._is_unloaded else Draining) from None
+        finally:
+            self._users -= 1
+            if not self._users:
+                self._unused.set()
+
+    async def retire(self, timeout_seconds: float) -> None:
+        """Close once the requests inside are answered, or the time is up. Call it when nobody can find the model any more."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_seconds):
+                while self._users:
+                    await self._unused.wait()
+        self._is_unloaded = True
+        await self.close()
 
     async def close(self) -> None:
         """Answer whoever waits, and let the engine go."""
         await self.batcher.close()
         await asyncio.to_thread(self.engine.close)
+        metrics.forget_model(self.published.title, self._info)
+
+    @property
+    def _info(self) -> tuple[str, ...]:
+        """Labels of ``metrics.MODEL_INFO``."""
+        return (self.manifest.name, str(self.manifest.version), self.engine.variant.precision, self.engine.provider)
 
 
 class ServedModels:
@@ -47,37 +92,86 @@ class ServedModels:
 
     def __init__(self, default_name: str | None) -> None:
         self._models: dict[str, dict[int, ServedModel]] = {}
-        self._default_name = default_name
+        self._chosen: dict[str, int] = {}
+        self._named_default = default_name
+        self._first_name: str | None = None
 
     def __iter__(self) -> Iterator[ServedModel]:
-        return (model for versions in self._models.values() for model in versions.values())
+        """By name and rising version."""
+        return (self._models[name][version] for name in sorted(self._models) for version in sorted(self._models[name]))
 
     @property
     def default_name(self) -> str | None:
-        """The model that answers a request which names none."""
-        return self._default_name or next(iter(self._models), None)
+        """The model that answers a request which names none: it stays so when others are loaded."""
+        return self._named_default or self._first_name
+
+    def version_numbers(self, name: str) -> set[int]:
+        """The served versions of a model; none where there is no such model."""
+        return set(self._models.get(name, ()))
+
+    def default_version(self, name: str) -> int:
+        """The version that answers a request which names none. Raises: UnknownModel: none of the model is served."""
+        return self._chosen.get(name) or max(self.versions(name))
+
+    def chosen_version(self, name: str) -> int | None:
+        """The version that was chosen as default; None while the newest is."""
+        return self._chosen.get(name)
+
+    def choose(self, name: str, version: int | None) -> None:
+        """Make a served version the default one of its model, or, with None, whichever is the newest.
+
+        Raises: UnknownModel: it is not served.
+        """
+        self.find(name, version)
+        if version is None:
+            self._chosen.pop(name, None)
+        else:
+            self._chosen[name] = version
 
     def add(self, model: ServedModel) -> None:
         """Serve one more."""
         self._models.setdefault(model.manifest.name, {})[model.manifest.version] = model
+        self._first_name = self._first_name or model.manifest.name
 
-    def find(self, name: str | None = None, version: int | None = None) -> ServedModel:
-        """The named or default model, in the given or newest version.
+    def take(self, name: str, version: int | None) -> list[ServedModel]:
+        """Serve one version, or with None the whole model, no longer: nobody finds what is returned.
+
+        A choice of a default that is taken is forgotten.
 
         Raises: UnknownModel: it is not served.
         """
         versions = self.versions(name)
-        found = versions.get(max(versions) if version is None else version)
+        taken = [self.find(name, version)] if version is not None else list(versions.values())
+        for model in taken:
+            del versions[model.manifest.version]
+        if self._chosen.get(name) not in versions:
+            self._chosen.pop(name, None)
+        if not versions:
+            del self._models[name]
+        if self._first_name not in self._models:
+            self._first_name = min(self._models, default=None)
+        return taken
+
+    def find(self, name: str | None = None, version: int | None = None) -> ServedModel:
+        """The named or default model, in the given or its default version.
+
+        Raises: UnknownModel: it is not served.
+        """
+        versions = self.versions(name)
+        found = versions.get(self.default_version(self._wanted(name)) if version is None else version)
         if found is None:
             raise UnknownModel("This version of the model is not served; GET /models lists what is.")
         return found
 
     def versions(self, name: str | None = None) -> dict[int, ServedModel]:
         """The served versions of the named or default model. Raises: UnknownModel: there is none."""
-        wanted = self.default_name if name is None else name
-        if wanted is None or wanted not in self._models:
+        wanted = self._wanted(name)
+        if wanted not in self._models:
             raise UnknownModel("There is no model of that name; GET /models lists what is served.")
         return self._models[wanted]
+
+    def _wanted(self, name: str | None) -> str:
+        return (self.default_name or "") if name is None else name
 
     async def close(self) -> None:
         """Close every model."""

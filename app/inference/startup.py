@@ -9,8 +9,10 @@ from app.inference.decoder import Decoder
 from app.inference.engine import Engine, RequestedProvider, load_engine
 from app.inference.execution_plan import PlanRequest
 from app.inference.golden import golden_mismatch
+from app.inference.model_refused import ModelRefused
 from app.inference.readiness import Readiness
 from app.inference.repository import PublishedModel, published_models
+from app.inference.response_cache import ResponseCache
 from app.inference.served import ServedModel, ServedModels, check_default_name
 from app.observability import logs
 
@@ -25,6 +27,8 @@ class ModelStart:
     provider: RequestedProvider
     plan: PlanRequest
     batching: BatchPolicy
+    response_cache_entries: int
+    """Answers that each model keeps; 0 for none."""
 
 
 async def start_models(start: ModelStart, served: ServedModels, decoder: Decoder, readiness: Readiness) -> None:
@@ -36,18 +40,37 @@ async def start_models(start: ModelStart, served: ServedModels, decoder: Decoder
     check_default_name(start.default_name, published)
     decoding = asyncio.create_task(decoder.start())
     try:
-        engines = [await _load(model, start) for model in published]
+        engines = [await _load_engine(model, start) for model in published]
         readiness.become("warming", "golden clips are checked")
     finally:
         await decoding
     mismatches = [await golden_mismatch(model, engine, decoder) for model, engine in zip(published, engines, strict=True)]
     for model, engine in zip(published, engines, strict=True):
-        served.add(ServedModel.start(model, engine, start.batching))
+        served.add(_serve(model, engine, start))
     reasons = [mismatch for mismatch in mismatches if mismatch]
     readiness.become("unhealthy" if reasons else "ready", *reasons)
 
 
-async def _load(model: PublishedModel, start: ModelStart) -> Engine:
+async def open_model(model: PublishedModel, start: ModelStart, decoder: Decoder) -> ServedModel:
+    """A proven model with its queue, for a server that is ready.
+
+    Raises: CommandError: a changed file, a graph that breaks the contract, a provider that cannot run, a failed golden clip.
+    """
+    engine = await _load_engine(model, start)
+    try:
+        if mismatch := await golden_mismatch(model, engine, decoder):
+            raise ModelRefused(model.title, mismatch)
+    except BaseException:
+        await asyncio.to_thread(engine.close)
+        raise
+    return _serve(model, engine, start)
+
+
+def _serve(model: PublishedModel, engine: Engine, start: ModelStart) -> ServedModel:
+    return ServedModel.start(model, engine, start.batching, ResponseCache(start.response_cache_entries))
+
+
+async def _load_engine(model: PublishedModel, start: ModelStart) -> Engine:
     engine = await asyncio.to_thread(load_engine, model, start.provider, start.plan)
     logs.info(
         "model_loaded",

@@ -6,8 +6,11 @@
 Whoever reads gets a descriptor, never a path, and may not write through it.
 """
 
+import asyncio
+import hashlib
 import os
 import tempfile
+from io import FileIO
 from types import TracebackType
 from typing import Self
 
@@ -17,6 +20,7 @@ SPOOL_BYTES = 2**20
 """A larger video moves to the disk."""
 
 _COPY_BYTES = 2**16
+_HASHED_BYTES = 2**20
 
 
 class VideoFile:
@@ -67,6 +71,14 @@ class VideoFile:
             self._writer = -1
         return self._reader
 
+    async def sha256(self) -> bytes:
+        """SHA-256 of the bytes, read in a thread; it ends the writing.
+
+        Raises: OSError: no descriptor is left. ValueError: the file is closed.
+        """
+        # a file object: closed also where the call is cancelled before a thread took it
+        return await asyncio.to_thread(_sha256, os.fdopen(os.dup(self.fileno()), "rb", buffering=0))
+
     def close(self) -> None:
         """Let go of the bytes: memory and disk are free once nobody else holds a descriptor. Once is enough, twice is fine."""
         for descriptor in (self._writer, self._reader):
@@ -87,6 +99,16 @@ class VideoFile:
                 _write(disk.fileno(), chunk)
             os.dup2(disk.fileno(), self._writer, inheritable=False)
         self._on_disk = True
+
+
+def _sha256(file: FileIO) -> bytes:
+    """Reads at positions of its own: whoever shares the descriptor finds its position at the start. Closes ``file``."""
+    digest, position = hashlib.sha256(), 0
+    with file:
+        while chunk := os.pread(file.fileno(), _HASHED_BYTES, position):
+            digest.update(chunk)
+            position += len(chunk)
+    return digest.digest()
 
 
 def check_temporary_folder() -> str:

@@ -19,7 +19,15 @@ DECODE_WORKERS_REPLACED = Counter(
     "clipserve_decode_workers_replaced", "Decode processes that died, were killed or made way for a fresh one.", ["reason"]
 )
 MODEL_INFO = Gauge("clipserve_model_info", "1 for each model that is served.", ["model", "version", "precision", "provider"])
+RESPONSE_CACHE = Counter("clipserve_response_cache", "Videos that were looked up in the response cache.", ["result"])
 READY = Gauge("clipserve_ready", "1 while the server accepts videos.")
+
+
+def forget_model(title: str, info: tuple[str, ...]) -> None:
+    """A model is no longer served: drop the series of its name, and of ``MODEL_INFO`` those with the labels ``info``."""
+    BATCH_SIZE.remove(title)
+    QUEUE_LENGTH.remove(title)
+    MODEL_INFO.remove(*info)
 
 
 def exposition() -> tuple[bytes, str]:

@@ -111,7 +111,7 @@ async function nameModels() {
   const names = [...new Set(models.map((model) => model.name))];
   byId("model").replaceChildren(...names.map((name) => new Option(name, name, false, name === defaultName)));
   show("model-row", names.length > 1);
-  const served = models.filter((model) => model.name === defaultName).at(-1);
+  const served = models.find((model) => model.name === defaultName && model.is_default);
   byId("served").textContent = served
     ? `${served.name} version ${served.version}: ${served.labels.length} labels, ${served.precision} on ${served.execution_provider}`
     : "The models are loading; reload this page shortly.";

@@ -9,6 +9,9 @@ ROUTES = {
     "/classify": {"post"},
     "/models": {"get"},
     "/models/{name}": {"get"},
+    "/models/{name}/load": {"post"},
+    "/models/{name}/unload": {"post"},
+    "/models/{name}/default": {"post"},
     "/healthz": {"get"},
     "/readyz": {"get"},
     "/metrics": {"get"},
@@ -37,6 +40,15 @@ def test_classify_documents_both_bodies_its_query_and_its_problems(server: LiveS
     assert set(operation["requestBody"]["content"]) == {"multipart/form-data", "application/octet-stream", "video/*"}
     assert {parameter["name"] for parameter in operation["parameters"]} == {"model", "version", "top_k", "timeout_ms"}
     assert set(operation["responses"]) >= {"200", "400", "401", "404", "413", "415", "422", "429", "503", "504"}
+
+
+@pytest.mark.parametrize("change", ["load", "unload", "default"])
+def test_what_changes_models_documents_its_query_and_its_problems(server: LiveServer, change: str) -> None:
+    operation = server.client.get("/openapi.json").json()["paths"][f"/models/{{name}}/{change}"]["post"]
+    assert {parameter["name"] for parameter in operation["parameters"]} == {"name", "version"}
+    assert set(operation["responses"]) == {"200", "401", "403", "404", "422", "503"}
+    for status in ("401", "403", "404", "422", "503"):
+        assert "application/problem+json" in operation["responses"][status]["content"]
 
 
 def test_an_answer_has_exactly_the_fields_of_the_contract(server: LiveServer) -> None:

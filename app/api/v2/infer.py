@@ -48,7 +48,7 @@ async def _infer(request: Request, service: Service, model: ServedModel) -> Resp
     header_bytes = _header_bytes(request)
     contract = TensorContract.of(model, service)
     started = perf_counter()
-    with service.classifier.admission.enter() as place:
+    with model.in_use(), service.classifier.admission.enter() as place:
         async with received_body(request, service.upload_limits, contract.max_body_bytes) as body:
             place.upload_ended()
             upload_seconds = perf_counter() - started

@@ -2,7 +2,7 @@
 
 import asyncio
 import errno
-from contextlib import nullcontext
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -11,8 +11,8 @@ from app.errors import StorageFull
 from app.inference.admission import Admission, AdmissionPolicy
 from app.inference.classify import Classifier
 from app.inference.readiness import Readiness
-from app.inference.served import ServedModel, ServedModels
-from tests.colour_model import SPEC
+from app.inference.served import ServedModels
+from tests.unit.app.inference.loaded_model import load
 
 
 class WithoutDescriptors:
@@ -22,23 +22,18 @@ class WithoutDescriptors:
         raise OSError(errno.EMFILE, "Too many open files")
 
 
-class Manifest:
-    clip_spec = SPEC
-
-
-class Queue:
-    expected = nullcontext
-
-
-class Model:
-    manifest = Manifest
-    batcher = Queue
-
-
-def test_a_server_without_descriptors_asks_for_patience() -> None:
+def test_a_server_without_descriptors_asks_for_patience(tmp_path: Path) -> None:
     decoder = cast(Any, WithoutDescriptors())
     classifier = Classifier(ServedModels(None), decoder, Admission(AdmissionPolicy(1, 1)), cast(Readiness, None))
+
+    async def classify() -> None:
+        model = load(tmp_path)
+        try:
+            await classifier.classify(cast(Any, None), model, timeout_seconds=5.0)
+        finally:
+            await model.close()
+
     with pytest.raises(StorageFull) as refusal:
-        asyncio.run(classifier.classify(cast(Any, None), cast(ServedModel, Model), timeout_seconds=5.0))
+        asyncio.run(classify())
     assert refusal.value.status == 503
     assert refusal.value.retry_after_seconds

@@ -8,11 +8,9 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
 
 from app.inference.engine import load_engine
 from app.inference.execution_plan import PlanRequest
-from app.inference.external_data import refuse_external_data
 from app.inference.repository import published_models
 from app.inference.session import ProviderUnavailable, Session, SessionOptions
 from clips.errors import CommandError
@@ -63,17 +61,6 @@ def test_bytes_that_are_no_graph_are_refused_in_one_line() -> None:
     with pytest.raises(ProviderUnavailable) as refusal:
         Session(b"not a model", SPEC.shape, 3, "cpu", OPTIONS)
     assert "\n" not in str(refusal.value)
-
-
-def test_weights_in_another_file_are_refused(tmp_path: Path) -> None:
-    weights = helper.make_tensor("sharpness", TensorProto.FLOAT, [1, 3], np.ones(3, np.float32).tobytes(), raw=True)
-    model = colour_graph()
-    refuse_external_data(model.SerializeToString(), "colours/1")
-    onnx.external_data_helper.set_external_data(weights, "weights.bin")
-    weights.ClearField("raw_data")
-    model.graph.initializer.append(weights)
-    with pytest.raises(CommandError, match="colours/1 keeps weights in another file"):
-        refuse_external_data(model.SerializeToString(), "colours/1")
 
 
 @pytest.mark.parametrize("provider", ["cuda", "tensorrt"])

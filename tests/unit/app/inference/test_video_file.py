@@ -1,7 +1,9 @@
 """A video without a name: memory first, then the disk, and nothing is left of it."""
 
+import asyncio
 import errno
 import gc
+import hashlib
 import mmap
 import os
 import resource
@@ -131,3 +133,11 @@ def test_a_folder_that_takes_files_is_named(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     assert check_temporary_folder() == str(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("size_bytes", [1, SPOOL_BYTES, 3 * SPOOL_BYTES + 1])
+def test_its_hash_is_that_of_all_bytes_and_moves_nobody(size_bytes: int) -> None:
+    data = bytes(range(251)) * (size_bytes // 251 + 1)
+    with VideoFile.of(data[:size_bytes]) as video:
+        assert asyncio.run(video.sha256()) == hashlib.sha256(data[:size_bytes]).digest()
+        assert os.lseek(video.fileno(), 0, os.SEEK_CUR) == 0

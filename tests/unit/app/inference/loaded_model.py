@@ -1,0 +1,19 @@
+"""A model that is really loaded, for tests of what happens around one."""
+
+from pathlib import Path
+
+from app.inference.batcher import BatchPolicy
+from app.inference.engine import load_engine
+from app.inference.execution_plan import PlanRequest
+from app.inference.repository import published_model
+from app.inference.response_cache import ResponseCache
+from app.inference.served import ServedModel
+from tests.colour_model import publish
+
+
+def load(repository: Path, name: str = "colours", version: int = 1, cache_entries: int = 0) -> ServedModel:
+    """Publish a version in ``repository`` and load it. Needs a running event loop."""
+    publish(repository, name, version)
+    published = published_model(repository, name, version)
+    engine = load_engine(published, "cpu", PlanRequest(processors=1, max_batch_size=2))
+    return ServedModel.start(published, engine, BatchPolicy(), ResponseCache(cache_entries))
