@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from app.api.api_keys import ApiKeys
 from app.inference.classify import Classifier
 
 GRACE_SECONDS = 5.0
@@ -35,8 +36,7 @@ class Service:
     classifier: Classifier
     upload_limits: UploadLimits
     request_timeout_ms: int
-    api_key_digests: tuple[bytes, ...]
-    """SHA-256 of each key; empty where none is asked for."""
+    api_keys: ApiKeys
 
 
 async def _service(request: Request) -> Service:  # not def: FastAPI would call a thread for it

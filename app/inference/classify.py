@@ -11,7 +11,7 @@ from app.inference.decoder import Decoder
 from app.inference.readiness import Readiness
 from app.inference.served import ServedModel, ServedModels
 from app.inference.video_file import VideoFile
-from app.observability import logs, metrics
+from app.observability import logs, stages
 from clips import Clip, ClipError
 
 
@@ -57,20 +57,19 @@ class Classifier:
         Raises: Problem: RefusedVideo, DeadlineExceeded, Draining, InferenceFailed.
         """
         deadline = monotonic() + timeout_seconds
-        clip, decode_seconds = await self._decode(video, model, deadline)
+        with stages.timed("decode") as decoding:  # from the end of the upload, waiting for a decode process included
+            clip = await self._decode(video, model, deadline)
         outcome = await model.batcher.infer(clip.frames, deadline)
-        stage_seconds = {"decode": decode_seconds, "queue": outcome.queue_seconds, "model": outcome.model_seconds}
-        for stage, seconds in stage_seconds.items():
-            metrics.STAGE_SECONDS.labels(stage).observe(seconds)
+        stages.record("queue", outcome.queue_seconds)
+        stages.record("model", outcome.model_seconds)
+        stage_seconds = {"decode": decoding.seconds, "queue": outcome.queue_seconds, "model": outcome.model_seconds}
         ranked = sorted(zip(model.manifest.labels, outcome.probabilities.tolist(), strict=True), key=lambda pair: -pair[1])
         return Classification(model, clip, [Prediction(*pair) for pair in ranked], stage_seconds)
 
-    async def _decode(self, video: VideoFile, model: ServedModel, deadline: float) -> tuple[Clip, float]:
-        """The clip, and the time from the end of the upload (waiting for a decode process included), s."""
-        started = monotonic()
+    async def _decode(self, video: VideoFile, model: ServedModel, deadline: float) -> Clip:
         try:
-            async with asyncio.timeout(deadline - started):
-                clip = await self.decoder.decode(video, model.manifest.clip_spec)
+            async with asyncio.timeout(deadline - monotonic()):
+                return await self.decoder.decode(video, model.manifest.clip_spec)
         except ClipError as refusal:
             raise RefusedVideo(refusal) from refusal
         except TimeoutError:
@@ -78,4 +77,3 @@ class Classifier:
         except OSError as problem:  # no descriptor or no memory is left to hand the video over
             logs.warning("decode_storage_full", reason=errno.errorcode.get(problem.errno or 0, "unknown"))
             raise StorageFull from problem
-        return clip, monotonic() - started

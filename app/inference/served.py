@@ -31,14 +31,20 @@ class ServedModel:
         """Put a queue in front of ``engine``. Needs a running event loop."""
         manifest = published.manifest
         batcher = Batcher(published.title, manifest.clip_spec.shape, len(manifest.labels), engine.run, policy)
-        info = (manifest.name, str(manifest.version), engine.variant.precision, engine.provider)
-        metrics.MODEL_INFO.labels(*info).set(1)
-        return cls(published, engine, batcher)
+        model = cls(published, engine, batcher)
+        metrics.MODEL_INFO.labels(*model.info).set(1)
+        return model
+
+    @property
+    def info(self) -> tuple[str, str, str, str]:
+        """Name, version, precision and provider: the labels of its metric."""
+        return self.manifest.name, str(self.manifest.version), self.engine.variant.precision, self.engine.provider
 
     async def close(self) -> None:
         """Answer whoever waits, and let the engine go."""
         await self.batcher.close()
         self.engine.close()
+        metrics.forget_model(self.published.title, *self.info)
 
 
 class ServedModels:
