@@ -24,9 +24,9 @@ _DIGEST = re.compile(r"[0-9a-fA-F]{64}")
 class ApiKeys:
     """Which keys are right. Without a setting and without a file none is asked for."""
 
-    def __init__(self, fixed: Iterable[str] = (), file: Path | None = None, look_seconds: float = LOOK_SECONDS) -> None:
+    def __init__(self, fixed: Iterable[str] = (), file: Path | None = None) -> None:
         """Raises: UsageError: a key or the file cannot be used."""
-        self._file, self._look_seconds = file, look_seconds
+        self._file = file
         self._considered = self._last_look = _contents(file) if file else None
         try:
             self._fixed = _digests(fixed)
@@ -48,11 +48,12 @@ class ApiKeys:
     async def watch(self) -> None:
         """Look at the file again and again, until cancelled; return at once where there is none."""
         while self._file:
-            await asyncio.sleep(self._look_seconds)
-            self._look(await asyncio.to_thread(_contents, self._file))  # a mounted file may be slow to read
+            await asyncio.sleep(LOOK_SECONDS)
+            await self.look(self._file)
 
-    def _look(self, contents: bytes | None) -> None:
-        """Take ``contents`` where they are new and settled. A file that cannot be used leaves the last good keys."""
+    async def look(self, file: Path) -> None:
+        """Take what is in ``file`` where it is new and settled. What cannot be used leaves the last good keys."""
+        contents = await asyncio.to_thread(_contents, file)  # a mounted file may be slow to read
         is_settled, self._last_look = contents == self._last_look, contents
         if not is_settled or contents == self._considered:
             return
