@@ -136,7 +136,7 @@ def _tracing(settings: Settings) -> "Tracing | None":
     except ModuleNotFoundError as missing:
         raise UsageError(
             f"OTEL_EXPORTER_OTLP_ENDPOINT asks for traces, and {missing.name} is not installed: "
-            "install the extra `tracing` (pip install 'clipserve[tracing]'), or unset the variable"
+            "install the extra `tracing` (pip install '.[tracing]'), or unset the variable"
         ) from missing
     return Tracing(__version__)
 

@@ -189,8 +189,11 @@ class Settings(BaseSettings):
         if os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
             return False
         endpoint = _trace_variable("ENDPOINT")
-        if not endpoint or os.environ.get("OTEL_TRACES_EXPORTER") == "none":
+        exporter = os.environ.get("OTEL_TRACES_EXPORTER") or "otlp"
+        if not endpoint or exporter == "none":
             return False
+        if exporter != "otlp":
+            raise UsageError("traces are sent by OTLP alone: set OTEL_TRACES_EXPORTER to `otlp` or `none`, or not at all")
         if not endpoint.startswith(("http://", "https://")):
             raise UsageError("the endpoint of OpenTelemetry (OTEL_EXPORTER_OTLP_ENDPOINT) must be an http or https address")
         if _trace_variable("PROTOCOL") not in ("", "http/protobuf"):

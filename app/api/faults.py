@@ -15,6 +15,9 @@ class Faults:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
         has_begun = False
 
         async def watched_send(message: Message) -> None:

@@ -25,6 +25,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Span, format_trace_id, get_current_span, set_span_in_context
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.observability import logs
 from app.observability.stages import StageTimes
 
 FLUSH_SECONDS = 3.0
@@ -48,6 +49,8 @@ class Tracing:
         flushing = Thread(target=self.provider.shutdown, daemon=True)
         flushing.start()
         await asyncio.to_thread(flushing.join, FLUSH_SECONDS)
+        if flushing.is_alive():
+            logs.warning("traces_lost", waited_seconds=FLUSH_SECONDS)
 
 
 class TracedRequests:

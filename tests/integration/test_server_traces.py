@@ -123,6 +123,7 @@ def test_a_collector_that_never_answers_holds_up_nobody(repository: Path, tmp_pa
         with running_server(repository, tmp_path / "log", variables=variables(endpoint)) as live:
             assert [live.classify(VIDEO).status_code for _ in range(3)] == [200, 200, 200]
             assert live.stop() == 0
+        assert "traces_lost" in (tmp_path / "log").read_text()
 
 
 def refused(repository: Path, program: list[str], **variables: str) -> str:
@@ -153,6 +154,7 @@ def test_a_server_that_lacks_the_extra_names_it(repository: Path) -> None:
     [
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4317"}, "must be an http or https address"),
         ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://x", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, "http/protobuf alone"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://x", "OTEL_TRACES_EXPORTER": "console"}, "by OTLP alone"),
     ],
 )
 def test_what_the_exporter_cannot_do_is_refused(repository: Path, names: dict[str, str], told: str) -> None:
