@@ -1,6 +1,7 @@
 """What nobody foresaw: told in one sentence, logged in full, and never taken for an answer that has begun."""
 
 import asyncio
+import json
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -17,14 +18,10 @@ SECRET = "a-path-of-the-server"
 
 
 @pytest.fixture
-def log(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[[], str]:
-    """What was logged so far; the handlers of the others come back afterwards."""
-    for name in ("clipserve", "uvicorn", "asyncio", "opentelemetry", "python_multipart"):
-        logger = logging.getLogger(name)
-        for attribute in ("handlers", "level", "propagate"):
-            monkeypatch.setattr(logger, attribute, getattr(logger, attribute))
-    logs.set_up("info")
-    return lambda: capsys.readouterr().err
+def log(caplog: pytest.LogCaptureFixture) -> Callable[[], list[dict[str, Any]]]:
+    """The lines that were logged so far, as fields; a traceback is the field ``exception``."""
+    caplog.set_level(logging.INFO, "clipserve")
+    return lambda: [json.loads(logs.JsonLines().format(record)) for record in caplog.records if record.name == "clipserve"]
 
 
 async def raises(scope: Scope, receive: Receive, send: Send) -> None:
@@ -46,18 +43,18 @@ def ask(app: ASGIApp) -> httpx.Response:
     return asyncio.run(asked())
 
 
-def test_a_fault_is_a_problem_that_tells_nothing(log: Callable[[], str]) -> None:
+def test_a_fault_is_a_problem_that_tells_nothing(log: Callable[[], list[dict[str, Any]]]) -> None:
     before = count("500")
     answer = ask(raises)
     assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
     assert SECRET not in answer.text
     assert count("500") == before + 1
-    logged = log()
-    assert SECRET in logged
-    assert logged.count(answer.json()["request_id"]) == 2
+    fault, request = log()
+    assert SECRET in fault["exception"]
+    assert fault["request_id"] == request["request_id"] == answer.json()["request_id"]
 
 
-def test_an_answer_that_has_begun_is_left_as_it_is(log: Callable[[], str]) -> None:
+def test_an_answer_that_has_begun_is_left_as_it_is(log: Callable[[], list[dict[str, Any]]]) -> None:
     sent: list[dict[str, Any]] = []
 
     async def keep(message: Any) -> None:
@@ -66,7 +63,7 @@ def test_an_answer_that_has_begun_is_left_as_it_is(log: Callable[[], str]) -> No
     scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
     asyncio.run(RequestMiddleware(Faults(raises_late))(scope, never, keep))
     assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
-    assert '"problem_code": "internal_error"' in log()
+    assert log()[-1]["problem_code"] == "internal_error"
 
 
 def test_a_start_that_fails_is_no_request() -> None:
