@@ -62,10 +62,12 @@ def test_without_a_gpu_there_is_no_metric_of_one(server: LiveServer) -> None:
     assert "clipserve_gpu" not in server.client.get("/metrics").text
 
 
-def test_every_problem_and_stage_is_counted_from_the_start(repository: Path, tmp_path: Path) -> None:
+def test_every_problem_stage_and_reason_is_counted_from_the_start(repository: Path, tmp_path: Path) -> None:
     with running_server(repository, tmp_path / "log") as live:
         text = live.client.get("/metrics").text
         assert all(f'clipserve_problems_total{{code="{code}"}} 0.0' in text for code in problem_codes())
+        assert 'clipserve_decode_workers_replaced_total{reason="timeout"} 0.0' in text
+        assert 'reason="closed"' not in text
         assert all(f'clipserve_stage_seconds_count{{stage="{stage}"}} 0.0' in text for stage in metrics.STAGES)
 
 
