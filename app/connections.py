@@ -11,6 +11,8 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from app.observability import metrics
+
 MAX_HEAD_BYTES = 32 * 1024
 MAX_HEADERS = 100
 
@@ -45,7 +47,9 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
         super().connection_made(transport)
+        metrics.CONNECTIONS.set(len(self.connections))
         if len(self.connections) > self.limits.max_connections:
+            metrics.CONNECTIONS_REFUSED.labels("too_many").inc()
             transport.abort()
         else:
             self._start_head_timer()
@@ -53,6 +57,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_head_timer()
         super().connection_lost(exc)
+        metrics.CONNECTIONS.set(len(self.connections))
 
     def data_received(self, data: bytes) -> None:
         self._unparsed_bytes += len(data)
@@ -69,6 +74,7 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._head_bytes > MAX_HEAD_BYTES or self._num_headers > MAX_HEADERS:
             self._refuse_head()
         else:
+            metrics.CONNECTIONS_REFUSED.labels("not_http").inc()
             super().send_400_response(msg)
 
     def on_message_begin(self) -> None:
@@ -100,12 +106,17 @@ class LimitedProtocol(HttpToolsProtocol):
             raise HeadTooLarge
 
     def _refuse_head(self) -> None:
+        metrics.CONNECTIONS_REFUSED.labels("head_too_large").inc()
         self.transport.write(_TOO_LARGE)
         self.transport.close()
 
     def _start_head_timer(self) -> None:
         if self._head_timer is None:
-            self._head_timer = self.loop.call_later(self.limits.head_timeout_seconds, self.transport.abort)
+            self._head_timer = self.loop.call_later(self.limits.head_timeout_seconds, self._give_up)
+
+    def _give_up(self) -> None:
+        metrics.CONNECTIONS_REFUSED.labels("head_timeout").inc()
+        self.transport.abort()
 
     def _stop_head_timer(self) -> None:
         if self._head_timer:

@@ -2,6 +2,7 @@
 
     Problem
     ├── EmptyBody             400 empty_body
+    ├── UntrustedHost         400 untrusted_host          the Host header, not the sender
     ├── MalformedUpload       400 malformed_upload        multipart that cannot be read, or without the field ``file``
     ├── MalformedRequest      400 malformed_request       of the Open Inference Protocol
     ├── Unauthorized          401 unauthorized
@@ -27,6 +28,7 @@
 A command that cannot start raises ``clips.errors.CommandError`` or ``UsageError`` instead.
 """
 
+from collections.abc import Iterator
 from typing import ClassVar
 
 from clips.errors import ClipError, NotAVideo, UnsupportedContainer
@@ -71,6 +73,13 @@ class MalformedRequest(Problem):
     status, code, title = 400, "malformed_request", "The inference request cannot be read"
 
 
+class UntrustedHost(Problem):
+    """The server does not go by the name that the request calls it."""
+
+    status, code, title = 400, "untrusted_host", "The server does not answer to this name"
+    detail = "The Host header of the request names a host that this server does not serve."
+
+
 class Unauthorized(Problem):
     """No API key, or a wrong one."""
 
@@ -89,7 +98,7 @@ class NotFound(Problem):
     """No such route."""
 
     status, code, title = 404, "not_found", "There is nothing at this address"
-    detail = "The routes are listed at /docs."
+    detail = "No route of the server has this address."
 
 
 class UnknownModel(Problem):
@@ -102,7 +111,7 @@ class MethodNotAllowed(Problem):
     """The route exists, the method does not."""
 
     status, code, title = 405, "method_not_allowed", "This address does not answer that method"
-    detail = "The routes and their methods are listed at /docs."
+    detail = "The header Allow names the methods of this address."
 
 
 class UploadTimeout(Problem):
@@ -208,3 +217,14 @@ class DeadlineExceeded(Problem):
 
     status, code, title = 504, "deadline_exceeded", "The time for this request is over"
     detail = "No answer was ready before the deadline; the request may be repeated, or given a larger timeout_ms."
+
+
+def problem_codes() -> list[str]:
+    """Every code that an answer may carry, sorted."""
+    return sorted({kind.code for kind in (*_below(Problem), *_below(ClipError))})
+
+
+def _below(kind: type[Problem] | type[ClipError]) -> Iterator[type[Problem] | type[ClipError]]:
+    for child in kind.__subclasses__():
+        yield child
+        yield from _below(child)

@@ -1,7 +1,9 @@
 """Every setting of the server. The one module that reads the environment; ``docs/operations/settings.md`` is made from it."""
 
 import os
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
@@ -16,6 +18,8 @@ PREFIX = "CLIPSERVE_"
 
 _CLIP_LIMITS = DecodeLimits()
 _SANDBOX = SandboxPolicy()
+_ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://[^/\s*]+")
+_HOST = re.compile(r"\*|(\*\.)?[a-zA-Z0-9._-]+|\[[0-9a-fA-F:.]+\]")
 _CUDA_VARIABLES = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "LD_LIBRARY_PATH")
 
 
@@ -193,11 +197,27 @@ class Settings(BaseSettings):
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         (),
         description="Comma separated keys. Where set, `X-API-Key` or `Authorization: Bearer` must carry one of them on every "
-        "route but the page, `/docs`, `/healthz`, `/readyz` and `/v2/health/...`.",
+        "route but the page, `/docs`, `/healthz`, `/readyz` and `/v2/health/...`. `sha256:` and a hash in hexadecimal digits "
+        "stands for a key.",
+    )
+    api_keys_file: Path | None = Field(
+        None,
+        description="File of more keys, one a line, `#` before remarks. It is looked at every second: a change is taken "
+        "without a restart, and a file that cannot be used leaves the keys as they were.",
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
-        description="Comma separated origins whose web pages may call the server, such as `https://example.org`.",
+        description="Comma separated origins whose web pages may call the server, such as `https://example.org`; `*` for all.",
+    )
+    trusted_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Comma separated names by which the server may be called, such as `clips.example.org` or `*.example.org`; "
+        "another `Host` is answered 400 `untrusted_host`, except at `/healthz`, `/readyz` and `/metrics`. Default: any name.",
+    )
+    docs: Literal["on", "off"] = Field("on", description="Whether there is a reference at `/docs` and `/openapi.json`.")
+    metrics: Literal["on", "open", "off"] = Field(
+        "on",
+        description="Whether there is `/metrics`: with an API key where keys are set (`on`), without (`open`), or not (`off`).",
     )
     drain_seconds: float = Field(
         25.0, ge=0, description="Time that admitted requests have to finish after SIGTERM, s, before they are cut off."
@@ -222,6 +242,27 @@ class Settings(BaseSettings):
         return self
 
     @property
+    def sends_traces(self) -> bool:
+        """Whether OpenTelemetry's own variables name a collector. The SDK alone reads them in full: it has dozens, with rules
+        of their own. These few decide whether it is started at all.
+
+        Raises: UsageError: they ask for what cannot be done.
+        """
+        if os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+            return False
+        endpoint = _trace_variable("ENDPOINT")
+        exporter = os.environ.get("OTEL_TRACES_EXPORTER") or "otlp"
+        if not endpoint or exporter == "none":
+            return False
+        if exporter != "otlp":
+            raise UsageError("traces are sent by OTLP alone: set OTEL_TRACES_EXPORTER to `otlp` or `none`, or not at all")
+        if not endpoint.startswith(("http://", "https://")):
+            raise UsageError("the endpoint of OpenTelemetry (OTEL_EXPORTER_OTLP_ENDPOINT) must be an http or https address")
+        if _trace_variable("PROTOCOL") not in ("", "http/protobuf"):
+            raise UsageError("traces are sent as http/protobuf alone: set OTEL_EXPORTER_OTLP_PROTOCOL to that, or not at all")
+        return True
+
+    @property
     def decode_environment(self) -> dict[str, str]:
         """Variables of the CUDA driver that decode processes need where they use a GPU; else nothing."""
         names = _CUDA_VARIABLES if self.decode_accelerator != "none" else ()
@@ -239,7 +280,18 @@ class Settings(BaseSettings):
             codecs=self.decode_codecs,
         )
 
-    @field_validator("api_keys", "cors_origins", "decode_containers", "decode_codecs", mode="before")
+    @field_validator("cors_origins")
+    @classmethod
+    def _check_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        """A path or a slash at the end would never match, and ``null`` is the origin of any page that hides its own."""
+        return _each_like(_ORIGIN, origins, "an origin is `scheme://host` or `scheme://host:port`")
+
+    @field_validator("trusted_hosts")
+    @classmethod
+    def _check_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        return _each_like(_HOST, hosts, "a host is a name or an address without a port, or `*.` and a domain")
+
+    @field_validator("api_keys", "cors_origins", "trusted_hosts", "decode_containers", "decode_codecs", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         """``a, b`` is a list of two."""
@@ -258,6 +310,17 @@ def read_settings(flags: Mapping[str, Any] | None = None) -> Settings:
             ": ".join([*map(_name, error["loc"][:1]), error["msg"].removeprefix("Value error, ")]) for error in problem.errors()
         )
         raise UsageError("; ".join(complaints)) from None
+
+
+def _trace_variable(name: str) -> str:
+    """A variable of the exporter: the one for traces goes before the one for all signals."""
+    return os.environ.get(f"OTEL_EXPORTER_OTLP_TRACES_{name}") or os.environ.get(f"OTEL_EXPORTER_OTLP_{name}", "")
+
+
+def _each_like(pattern: re.Pattern[str], values: tuple[str, ...], rule: str) -> tuple[str, ...]:
+    if not all(map(pattern.fullmatch, values)):
+        raise ValueError(rule)
+    return values
 
 
 def _name(field: str | int) -> str:

@@ -1,10 +1,11 @@
 """The real server in a process of its own, on a free port of 127.0.0.1."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +53,19 @@ class LiveServer:
             assert self.client.get("/healthz").status_code == 200
             assert monotonic() < deadline, f"it did not happen within {seconds:g} s"
 
+    def log_line(self, request_id: str) -> dict[str, Any]:
+        """The line about a request, which is written when its answer was sent."""
+        found: list[dict[str, Any]] = []
+
+        def is_written() -> bool:
+            lines = (json.loads(line) for line in self.log.read_text().splitlines() if line.endswith("}"))
+            found[:] = [line for line in lines if line["event"] == "request" and line["request_id"] == request_id]
+            return bool(found)
+
+        self.until(is_written)
+        (line,) = found
+        return line
+
     def stop(self, timeout_seconds: float = 40.0) -> int:
         """SIGTERM, and the exit code."""
         self.process.send_signal(signal.SIGTERM)
@@ -63,15 +77,26 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "clipserve", *arguments]
 
 
-def environment(**settings: object) -> dict[str, str]:
-    """This process's environment with our settings and no others."""
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith("CLIPSERVE_")}
-    return inherited | {"PYTHONPATH": str(ROOT)} | {f"CLIPSERVE_{name.upper()}": str(value) for name, value in settings.items()}
+def environment(variables: Mapping[str, str] | None = None, **settings: object) -> dict[str, str]:
+    """This process's environment with our settings and no others, and ``variables`` that have other prefixes."""
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith(("CLIPSERVE_", "OTEL_"))}
+    return (
+        inherited
+        | {"PYTHONPATH": str(ROOT)}
+        | dict(variables or {})
+        | {f"CLIPSERVE_{name.upper()}": str(value) for name, value in settings.items()}
+    )
 
 
 @contextmanager
 def running_server(
-    repository: Path, log: Path, *, wait: bool = True, cwd: Path = ROOT, **settings: object
+    repository: Path,
+    log: Path,
+    *,
+    wait: bool = True,
+    cwd: Path = ROOT,
+    variables: Mapping[str, str] | None = None,
+    **settings: object,
 ) -> Iterator[LiveServer]:
     """Start ``clipserve serve``, wait until it is ready, and end it by its process id."""
     settings = {
@@ -83,7 +108,7 @@ def running_server(
     } | settings
     with log.open("w") as stderr:
         process = subprocess.Popen(
-            command("serve"), cwd=cwd, env=environment(**settings), stdout=subprocess.PIPE, stderr=stderr, text=True
+            command("serve"), cwd=cwd, env=environment(variables, **settings), stdout=subprocess.PIPE, stderr=stderr, text=True
         )
     try:
         url = _first_url(process, log)

@@ -1,6 +1,6 @@
 """``POST /classify``: one video in, label probabilities out."""
 
-from time import perf_counter
+from contextlib import AsyncExitStack
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -12,7 +12,7 @@ from app.api.form import FILE_FIELD
 from app.api.schemas import ClassificationBody, ClassifyQuery, PredictionBody, ProblemBody, TimesBody, VideoBody
 from app.api.uploads import received_video
 from app.inference.classify import CacheResult, Classification
-from app.observability import metrics
+from app.observability.stages import keep_record, timed
 
 router = APIRouter(tags=["classify"])
 
@@ -59,27 +59,21 @@ async def classify(
 ) -> ClassificationBody:
     """Send the video as the multipart field `file`, or as the raw body with a `video/*` or `application/octet-stream` type."""
     timeout_ms = min(query.timeout_ms or service.request_timeout_ms, service.request_timeout_ms)
-    started = perf_counter()
     classifier = service.classifier
-    with classifier.opened(query.model, query.version) as wanted, classifier.admission.enter() as place:
-        async with received_video(request, service.upload_limits) as video:
+    with (
+        classifier.opened(query.model, query.version) as wanted,
+        classifier.admission.enter() as place,
+        keep_record() as stages,
+    ):
+        request.state.model, request.state.stages = wanted.published.title, stages
+        async with AsyncExitStack() as stack:
+            with timed("upload"):
+                video = await stack.enter_async_context(received_video(request, service.upload_limits))
             place.upload_ended()
-            upload_seconds = perf_counter() - started
-            metrics.STAGE_SECONDS.labels("upload").observe(upload_seconds)
             answer = await while_connected(request, classifier.classify(video, wanted, timeout_ms / 1000))
-
-    times = _times(upload_seconds, answer)
-    request.state.model = answer.model.published.title
-    request.state.times_ms = times.model_dump()
     if answer.cache:
         response.headers["Cache-Status"] = _CACHE_STATUS[answer.cache]
-    response.headers["Server-Timing"] = ", ".join(f"{stage};dur={ms}" for stage, ms in times)
-    return _body(answer, times, query.top_k)
-
-
-def _times(upload_seconds: float, answer: Classification) -> TimesBody:
-    stages = {"upload": upload_seconds, **answer.stage_seconds}
-    return TimesBody(**{stage: round(seconds * 1000, 3) for stage, seconds in stages.items()})
+    return _body(answer, TimesBody(**stages.ms), query.top_k)
 
 
 def _body(answer: Classification, times: TimesBody, top_k: int) -> ClassificationBody:

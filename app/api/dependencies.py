@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from app.api.api_keys import ApiKeys
 from app.inference.classify import Classifier
 from app.inference.model_loading import ModelLoader
 
@@ -38,8 +39,7 @@ class Service:
     request_timeout_ms: int
     max_clips_per_request: int
     """Decoded clips in one request of the Open Inference Protocol."""
-    api_key_digests: tuple[bytes, ...]
-    """SHA-256 of each key; empty where none is asked for."""
+    api_keys: ApiKeys
     loader: ModelLoader
     model_management: bool
     """Whether models are loaded and unloaded on request."""

@@ -10,6 +10,9 @@ from app.inference.sandbox.policy import Protections
 
 router = APIRouter(tags=["health"])
 
+PROBES = ("/healthz", "/readyz", "/v2/health/live", "/v2/health/ready")
+"""Asked again and again, and by the address of the machine."""
+
 
 @router.get("/healthz", summary="Is the process alive?")
 async def healthz() -> HealthBody:

@@ -1,15 +1,24 @@
 """``GET /metrics`` for Prometheus."""
 
-from fastapi import APIRouter, Depends, Response
+import asyncio
+from collections.abc import Sequence
 
-from app.api.auth import require_api_key
+from fastapi import APIRouter, Response
+from fastapi.params import Depends
+
 from app.observability import metrics
 
-router = APIRouter(tags=["health"], dependencies=[Depends(require_api_key)])
+PATH = "/metrics"
 
 
-@router.get("/metrics", summary="Metrics in Prometheus' text format", response_class=Response)
+def metrics_router(dependencies: Sequence[Depends]) -> APIRouter:
+    """The route; ``dependencies`` say who may read it."""
+    router = APIRouter(tags=["health"], dependencies=dependencies)
+    router.add_api_route(PATH, read_metrics, summary="Metrics in Prometheus' text format", response_class=Response)
+    return router
+
+
 async def read_metrics() -> Response:
     """Requests, stage times, batch sizes, queue length, problems by code."""
-    body, content_type = metrics.exposition()
+    body, content_type = await asyncio.to_thread(metrics.exposition)
     return Response(body, headers={"Content-Type": content_type})

@@ -8,11 +8,12 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
 
 from app.api.schemas import ProblemBody
 from app.api.v2.protocol import speaks_protocol
 from app.api.v2.schemas import ErrorBody
-from app.errors import InternalError, InvalidParameter, MalformedUpload, MethodNotAllowed, NotFound, Problem
+from app.errors import InternalError, InvalidParameter, MalformedUpload, MethodNotAllowed, NotFound, Problem, problem_codes
 from app.observability import metrics
 
 MEDIA_TYPE = "application/problem+json"
@@ -22,7 +23,9 @@ CLIENT_CLOSED_REQUEST = 499
 
 
 def add_problem_handlers(app: FastAPI) -> None:
-    """Answer every exception that a route raises. Unforeseen ones are left to ``app.api.requests``."""
+    """Answer every exception that a route raises. Unforeseen ones are left to ``app.api.faults``."""
+    for code in problem_codes():
+        metrics.PROBLEMS.labels(code)  # a rate can be told from the first one on
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_invalid_parameter)
@@ -50,6 +53,12 @@ def _problem_body(problem: Problem, request_id: str) -> ProblemBody:
         code=problem.code,
         request_id=request_id,
     )
+
+
+async def send_problem(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a request that reaches no route."""
+    scope["state"]["problem_code"] = problem.code
+    await problem_response(problem, scope["state"]["request_id"], scope["path"])(scope, receive, send)
 
 
 def _answer(request: Request, problem: Problem) -> Response:

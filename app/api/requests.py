@@ -1,4 +1,4 @@
-"""Around every request: its id, security headers, one log line, and an answer to what nobody foresaw.
+"""Around every request: its id, security headers, one log line, and what the metrics count.
 
 Plain ASGI: Starlette's BaseHTTPMiddleware would hide the client's disconnect from the routes.
 """
@@ -11,11 +11,10 @@ from typing import Any
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.problems import problem_response
-from app.errors import InternalError
 from app.observability import logs, metrics
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_TRACEPARENT = re.compile(r"00-(?P<trace_id>(?!0{32})[0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 _OWN_FILES_ONLY = (
@@ -42,33 +41,37 @@ class RequestMiddleware:
             await self._app(scope, receive, send)
             return
         started = perf_counter()
-        request_id = _request_id(Headers(scope=scope))
         state = scope.setdefault("state", {})
-        state["request_id"] = request_id
-        status = 0
+        _identify(state, Headers(scope=scope))
+        status = received_bytes = 0
+
+        async def counting_receive() -> Message:
+            nonlocal received_bytes
+            message = await receive()
+            received_bytes += len(message.get("body", b""))
+            return message
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                _add_headers(MutableHeaders(scope=message), scope["path"], request_id)
+                _add_headers(MutableHeaders(scope=message), scope["path"], state)
             await send(message)
 
-        try:
-            await self._app(scope, receive, send_with_headers)
-        except Exception:  # noqa: BLE001 the last line of defence: a fault of ours is logged in full and answered in one sentence
-            logs.exception("unforeseen_error", request_id=request_id, route=_route(scope))
-            state["problem_code"] = InternalError.code
-            if not status:
-                await problem_response(InternalError(), request_id, scope["path"])(scope, receive, send_with_headers)
-        finally:
-            _record(scope, state, status, perf_counter() - started)
+        with metrics.REQUESTS_IN_PROGRESS.track_inprogress():
+            try:
+                await self._app(scope, counting_receive, send_with_headers)
+            finally:
+                _record(scope, state, status, received_bytes, perf_counter() - started)
 
 
-def _request_id(headers: Headers) -> str:
-    """The client's, where it is harmless in a log; else a new one."""
+def _identify(state: dict[str, Any], headers: Headers) -> None:
+    """The ids that the client gives the request, where they are harmless in a log; else a new request id."""
     sent = headers.get("x-request-id", "")
-    return sent if _REQUEST_ID.fullmatch(sent) else token_hex(8)
+    state["request_id"] = sent if _REQUEST_ID.fullmatch(sent) else token_hex(8)
+    parent = _TRACEPARENT.fullmatch(headers.get("traceparent", ""))
+    if parent and "trace_id" not in state:
+        state["trace_id"] = parent["trace_id"]
 
 
 def _route(scope: Scope) -> str:
@@ -76,23 +79,29 @@ def _route(scope: Scope) -> str:
     return getattr(scope.get("route"), "path", "unmatched")
 
 
-def _add_headers(headers: MutableHeaders, path: str, request_id: str) -> None:
-    headers["X-Request-ID"] = request_id
+def _add_headers(headers: MutableHeaders, path: str, state: dict[str, Any]) -> None:
+    headers["X-Request-ID"] = state["request_id"]
+    if "stages" in state and state["stages"].seconds:
+        headers["Server-Timing"] = state["stages"].server_timing()
     headers["X-Content-Type-Options"] = "nosniff"
     headers["Referrer-Policy"] = "no-referrer"
     headers["Content-Security-Policy"] = _DOCS if path == "/docs" else _OWN_FILES_ONLY
 
 
-def _record(scope: Scope, state: dict[str, Any], status: int, seconds: float) -> None:
+def _record(scope: Scope, state: dict[str, Any], status: int, received_bytes: int, seconds: float) -> None:
     route = _route(scope)
     metrics.REQUESTS.labels(route, str(status)).inc()
     metrics.REQUEST_SECONDS.labels(route).observe(seconds)
+    metrics.RECEIVED_BYTES.inc(received_bytes)
+    times = {"times_ms": state["stages"].ms} if "stages" in state else {}
     logs.info(
         "request",
         request_id=state["request_id"],
         method=scope["method"] if scope["method"] in _METHODS else "other",
         route=route,
         status=status,
+        received_bytes=received_bytes,
         total_ms=round(seconds * 1000, 3),
-        **{key: state[key] for key in ("problem_code", "model", "times_ms") if key in state},
+        **{key: state[key] for key in ("trace_id", "problem_code", "model") if key in state},
+        **times,
     )

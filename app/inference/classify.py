@@ -11,15 +11,12 @@ from typing import Literal
 from app.errors import DeadlineExceeded, RefusedVideo, StorageFull
 from app.inference.admission import Admission
 from app.inference.batch_run import Probabilities
-from app.inference.batcher import Outcome
 from app.inference.decoder import Decoder
 from app.inference.readiness import Readiness
 from app.inference.served import ServedModel, ServedModels
 from app.inference.video_file import VideoFile
-from app.observability import logs, metrics
+from app.observability import logs, stages
 from clips import Clip, ClipError
-
-_STAGES = ("decode", "queue", "model")
 
 CacheResult = Literal["hit", "miss"]
 
@@ -40,8 +37,6 @@ class Classification:
     clip: Clip
     predictions: list[Prediction]
     """All labels, most probable first."""
-    stage_seconds: dict[str, float]
-    """``decode``, ``queue`` and ``model``, in order."""
     cache: CacheResult | None
     """Whether the answer was known; None where none is kept."""
 
@@ -82,40 +77,37 @@ class Classifier:
         deadline = monotonic() + timeout_seconds
         with model.in_use():
             if not model.cache.is_on:
-                clip, outcome, seconds = await self._run(video, model, deadline)
-                return _classification(model, clip, outcome.probabilities, seconds, None)
+                clip, probabilities = await self._run(video, model, deadline)
+                return _classification(model, clip, probabilities, None)
             digest = await self._digest(video, deadline)
             if known := model.cache.find(digest):
-                return _classification(model, known.clip, known.probabilities, dict.fromkeys(_STAGES, 0.0), "hit")
-            clip, outcome, seconds = await self._run(video, model, deadline)
-            model.cache.keep(digest, clip, outcome.probabilities)
-            return _classification(model, clip, outcome.probabilities, seconds, "miss")
+                stages.skip("decode", "queue", "model")
+                return _classification(model, known.clip, known.probabilities, "hit")
+            clip, probabilities = await self._run(video, model, deadline)
+            model.cache.keep(digest, clip, probabilities)
+            return _classification(model, clip, probabilities, "miss")
 
-    async def _run(self, video: VideoFile, model: ServedModel, deadline: float) -> tuple[Clip, Outcome, dict[str, float]]:
-        """The clip, what the model made of it, and the time of each stage, s."""
-        with model.batcher.expected():
-            clip, decode_seconds = await self._decode(video, model, deadline)
+    async def _run(self, video: VideoFile, model: ServedModel, deadline: float) -> tuple[Clip, Probabilities]:
+        """The clip, and what the model made of it."""
+        with stages.timed("decode"), model.batcher.expected():  # from the end of the upload, waiting for a process included
+            clip = await self._decode(video, model, deadline)
         outcome = await model.batcher.infer(clip.frames, deadline)
-        stage_seconds = dict(zip(_STAGES, (decode_seconds, outcome.queue_seconds, outcome.model_seconds), strict=True))
-        for stage, seconds in stage_seconds.items():
-            metrics.STAGE_SECONDS.labels(stage).observe(seconds)
-        return clip, outcome, stage_seconds
+        stages.record("queue", outcome.queue_seconds)
+        stages.record("model", outcome.model_seconds)
+        return clip, outcome.probabilities
 
     async def _digest(self, video: VideoFile, deadline: float) -> bytes:
         with _storage():
             async with asyncio.timeout(deadline - monotonic()):
                 return await video.sha256()
 
-    async def _decode(self, video: VideoFile, model: ServedModel, deadline: float) -> tuple[Clip, float]:
-        """The clip, and the time from the end of the upload (waiting for a decode process included), s."""
-        started = monotonic()
+    async def _decode(self, video: VideoFile, model: ServedModel, deadline: float) -> Clip:
         with _storage():
             try:
-                async with asyncio.timeout(deadline - started):
-                    clip = await self.decoder.decode(video, model.manifest.clip_spec)
+                async with asyncio.timeout(deadline - monotonic()):
+                    return await self.decoder.decode(video, model.manifest.clip_spec)
             except ClipError as refusal:
                 raise RefusedVideo(refusal) from refusal
-        return clip, monotonic() - started
 
 
 @contextmanager
@@ -130,8 +122,6 @@ def _storage() -> Iterator[None]:
         raise StorageFull from problem
 
 
-def _classification(
-    model: ServedModel, clip: Clip, probabilities: Probabilities, stage_seconds: dict[str, float], cache: CacheResult | None
-) -> Classification:
+def _classification(model: ServedModel, clip: Clip, probabilities: Probabilities, cache: CacheResult | None) -> Classification:
     ranked = sorted(zip(model.manifest.labels, probabilities.tolist(), strict=True), key=lambda pair: -pair[1])
-    return Classification(model, clip, [Prediction(*pair) for pair in ranked], stage_seconds, cache)
+    return Classification(model, clip, [Prediction(*pair) for pair in ranked], cache)

@@ -6,8 +6,9 @@ Why not a pool from a library: docs/decisions/02-decode-processes.md.
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from typing import get_args
 
-from app.inference.decode_endings import ALLOWS_MORE, WorkerEnded, failure
+from app.inference.decode_endings import ALLOWS_MORE, EndReason, WorkerEnded, failure
 from app.inference.decode_messages import Ready
 from app.inference.decode_policy import DecodePolicy
 from app.inference.decode_worker import DecodeWorker
@@ -46,6 +47,8 @@ class Decoder:
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
         self._undertaker = ThreadPoolExecutor(1, thread_name_prefix="decode")  # waits for what was killed
+        for reason in {*get_args(EndReason)} - {"closed"}:  # a rate can be told from the first one on
+            metrics.DECODE_WORKERS_REPLACED.labels(reason)
 
     async def start(self) -> None:
         """Return once every process can decode.

@@ -44,8 +44,13 @@ class ServedModel:
         policy = replace(policy, lanes=engine.plan.lanes, max_batch_size=engine.plan.max_batch_size)
         batcher = Batcher(published.title, manifest.clip_spec.shape, len(manifest.labels), engine.run, policy)
         model = cls(published, engine, batcher, cache)
-        metrics.MODEL_INFO.labels(*model._info).set(1)
+        metrics.MODEL_INFO.labels(*model.info).set(1)
         return model
+
+    @property
+    def info(self) -> tuple[str, str, str, str]:
+        """Name, version, precision and provider: the labels of its metric."""
+        return self.manifest.name, str(self.manifest.version), self.engine.variant.precision, self.engine.provider
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
@@ -79,12 +84,7 @@ class ServedModel:
         """Answer whoever waits, and let the engine go."""
         await self.batcher.close()
         await asyncio.to_thread(self.engine.close)
-        metrics.forget_model(self.published.title, self._info)
-
-    @property
-    def _info(self) -> tuple[str, ...]:
-        """Labels of ``metrics.MODEL_INFO``."""
-        return (self.manifest.name, str(self.manifest.version), self.engine.variant.precision, self.engine.provider)
+        metrics.forget_model(self.published.title, *self.info)
 
 
 class ServedModels:

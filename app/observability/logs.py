@@ -10,8 +10,12 @@ from datetime import UTC, datetime
 
 _LOGGER = logging.getLogger("clipserve")
 
-_SILENT = ("python_multipart", "CRITICAL")
-"""Its warnings quote what a client sent; the answer and the line of the request say as much."""
+_OTHERS = (
+    ("uvicorn", "WARNING"),
+    ("asyncio", "WARNING"),
+    ("opentelemetry", "WARNING"),
+    ("python_multipart", "CRITICAL"),  # its warnings quote what a client sent; the line of the request says as much
+)
 
 
 class JsonLines(logging.Formatter):
@@ -26,10 +30,10 @@ class JsonLines(logging.Formatter):
 
 
 def set_up(level: str) -> None:
-    """Send our log lines, and the warnings of uvicorn, to standard error."""
+    """Send our log lines, and the warnings of others, to standard error."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
-    for name, lowest in (("clipserve", level.upper()), ("uvicorn", "WARNING"), ("asyncio", "WARNING"), _SILENT):
+    for name, lowest in (("clipserve", level.upper()), *_OTHERS):
         logger = logging.getLogger(name)
         logger.handlers = [handler]
         logger.setLevel(lowest)

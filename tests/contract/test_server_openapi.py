@@ -3,7 +3,7 @@
 import pytest
 
 from tests.live_server import LiveServer
-from tests.videos import RED, solid_video
+from tests.videos import RED, one_frame_video, solid_video
 
 ROUTES = {
     "/classify": {"post"},
@@ -84,6 +84,13 @@ def test_an_answer_carries_its_stage_times_as_server_timing(server: LiveServer) 
     answer = server.classify(solid_video(RED))
     stages = [entry.split(";dur=") for entry in answer.headers["server-timing"].split(", ")]
     assert {stage: float(ms) for stage, ms in stages} == answer.json()["times_ms"]
+
+
+def test_a_problem_carries_the_times_of_the_stages_that_ended(server: LiveServer) -> None:
+    answer = server.classify(one_frame_video())
+    assert answer.json()["code"] == "too_few_frames"
+    assert [entry.split(";")[0] for entry in answer.headers["server-timing"].split(", ")] == ["upload", "decode"]
+    assert "server-timing" not in server.client.get("/nowhere").headers
 
 
 @pytest.mark.parametrize("sent", ["abc-1.2_3", "x" * 64])

@@ -54,7 +54,8 @@ def test_arrows_point_one_way(folder: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("library", "folder"), [("onnxruntime", "app"), ("prometheus_client", "app"), ("onnxruntime", "training")]
+    ("library", "folder"),
+    [("onnxruntime", "app"), ("prometheus_client", "app"), ("opentelemetry", "app"), ("onnxruntime", "training")],
 )
 def test_a_library_has_one_door(library: str, folder: str) -> None:
     assert len(importers(library, folder)) == 1, importers(library, folder)

@@ -2,7 +2,8 @@
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from time import monotonic, perf_counter
+from contextlib import AsyncExitStack
+from time import monotonic
 
 from fastapi import APIRouter, Depends, Request, Response
 
@@ -17,9 +18,10 @@ from app.api.v2.models import ExactModel, NewestModel
 from app.api.v2.protocol import PREFIX
 from app.api.v2.reference import HEADER_LENGTH, described_infer_answers, described_infer_request
 from app.errors import DeadlineExceeded, MalformedRequest
-from app.inference.predecoded import ClipOutcomes, infer_clips
+from app.inference.batch_run import Probabilities
+from app.inference.predecoded import infer_clips
 from app.inference.served import ServedModel
-from app.observability import metrics
+from app.observability.stages import keep_record, timed
 
 router = APIRouter(prefix=PREFIX, dependencies=[Depends(require_api_key)], responses=described_infer_answers())
 
@@ -47,26 +49,19 @@ async def _infer(request: Request, service: Service, model: ServedModel) -> Resp
     service.classifier.readiness.check()
     header_bytes = _header_bytes(request)
     contract = TensorContract.of(model, service)
-    started = perf_counter()
-    with model.in_use(), service.classifier.admission.enter() as place:
-        async with received_body(request, service.upload_limits, contract.max_body_bytes) as body:
+    with model.in_use(), service.classifier.admission.enter() as place, keep_record() as stages:
+        request.state.model, request.state.stages = model.published.title, stages
+        async with AsyncExitStack() as stack:
+            with timed("upload"):
+                uploading = received_body(request, service.upload_limits, contract.max_body_bytes)
+                body = await stack.enter_async_context(uploading)
             place.upload_ended()
-            upload_seconds = perf_counter() - started
-            metrics.STAGE_SECONDS.labels("upload").observe(upload_seconds)
             work = _inferred(body, header_bytes, contract, model, service.request_timeout_ms / 1000)
-            message, outcomes = await while_connected(request, work)
-
-    _record_times(request, model, {"upload": upload_seconds, **outcomes.stage_seconds})
-    answer = infer_answer(message, model.manifest, outcomes.probabilities)
+            message, probabilities = await while_connected(request, work)
+    answer = infer_answer(message, model.manifest, probabilities)
     if answer.header_bytes is None:
         return Response(answer.content, media_type="application/json")
     return Response(answer.content, headers={HEADER_LENGTH: str(answer.header_bytes)}, media_type="application/octet-stream")
-
-
-def _record_times(request: Request, model: ServedModel, stage_seconds: dict[str, float]) -> None:
-    """For the log line of the request."""
-    request.state.model = model.published.title
-    request.state.times_ms = {stage: round(seconds * 1000, 3) for stage, seconds in stage_seconds.items()}
 
 
 def _header_bytes(request: Request) -> int | None:
@@ -81,7 +76,7 @@ def _header_bytes(request: Request) -> int | None:
 
 async def _inferred(
     body: memoryview, header_bytes: int | None, contract: TensorContract, model: ServedModel, longest_seconds: float
-) -> tuple[InferMessage, ClipOutcomes]:
+) -> tuple[InferMessage, Probabilities]:
     """Raises: MalformedRequest, QueueFull, DeadlineExceeded, Draining, InferenceFailed."""
     started = monotonic()
     message = await _read(body, header_bytes, contract, longest_seconds)

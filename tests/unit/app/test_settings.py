@@ -73,6 +73,51 @@ def test_each_setting_of_a_limit_reaches_the_decoder(monkeypatch: pytest.MonkeyP
     assert read_settings().decode_limits == DecodeLimits.model_validate({limit: value})
 
 
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("cors_origins", "https://clips.example/"),
+        ("cors_origins", "clips.example"),
+        ("cors_origins", "https://*.example"),
+        ("cors_origins", "null"),
+        ("trusted_hosts", "https://clips.example"),
+        ("trusted_hosts", "clips.example:8000"),
+        ("trusted_hosts", "clips.*.example"),
+        ("trusted_hosts", "*example"),
+        ("metrics", "closed"),
+        ("docs", "true"),
+    ],
+)
+def test_a_door_that_would_never_open_as_meant_is_refused(setting: str, value: str) -> None:
+    with pytest.raises(UsageError, match=f"CLIPSERVE_{setting.upper()}"):
+        read_settings({setting: value})
+
+
+OTLP = "OTEL_EXPORTER_OTLP_"
+
+
+@pytest.mark.parametrize(
+    ("variables", "sends"),
+    [
+        ({}, False),
+        ({OTLP + "ENDPOINT": ""}, False),
+        ({OTLP + "ENDPOINT": "http://collector:4318"}, True),
+        ({OTLP + "TRACES_ENDPOINT": "https://collector/v1/traces"}, True),
+        ({OTLP + "ENDPOINT": "http://collector:4318", OTLP + "PROTOCOL": "http/protobuf"}, True),
+        ({OTLP + "ENDPOINT": "http://collector:4318", "OTEL_TRACES_EXPORTER": "none"}, False),
+        ({OTLP + "ENDPOINT": "http://collector:4318", "OTEL_SDK_DISABLED": "true"}, False),
+    ],
+)
+def test_traces_are_sent_where_a_collector_is_named(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], sends: bool
+) -> None:
+    for name in ("ENDPOINT", "TRACES_ENDPOINT", "PROTOCOL", "TRACES_PROTOCOL"):
+        monkeypatch.delenv(OTLP + name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert read_settings().sends_traces is sends
+
+
 def test_only_what_is_on_the_lists_can_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLIPSERVE_DECODE_CONTAINERS", "mov,hls")
     with pytest.raises(UsageError, match="CLIPSERVE_DECODE_CONTAINERS"):

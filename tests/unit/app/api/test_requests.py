@@ -6,6 +6,7 @@ import json
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
+from app.api.faults import Faults
 from app.api.requests import RequestMiddleware
 
 
@@ -24,7 +25,7 @@ def answer(path: str) -> tuple[Message, bytes]:
         return {"type": "http.request", "body": b"", "more_body": False}
 
     scope = {"type": "http", "method": "GET", "path": path, "headers": []}
-    asyncio.run(RequestMiddleware(broken)(scope, receive, send))
+    asyncio.run(RequestMiddleware(Faults(broken))(scope, receive, send))
     head, body = sent
     return head, body["body"]
 
