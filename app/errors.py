@@ -46,6 +46,11 @@ class Problem(Exception):
         """Status of the answer."""
         return self.status
 
+    @classmethod
+    def examples(cls) -> "list[Problem]":
+        """One of each kind of answer that the class stands for, for the reference."""
+        return [cls()]
+
 
 class EmptyBody(Problem):
     """No bytes where a video was expected."""
@@ -79,6 +84,7 @@ class UnknownModel(Problem):
     """No such model, or no such version of it."""
 
     status, code, title = 404, "unknown_model", "This model is not served"
+    detail = "There is no model of that name, or no such version; GET /models lists what is served."
 
 
 class MethodNotAllowed(Problem):
@@ -92,12 +98,14 @@ class UploadTimeout(Problem):
     """The body took too long to arrive."""
 
     status, code, title = 408, "upload_timeout", "The upload took too long"
+    detail = "The video did not arrive in time; send it faster, or a smaller one."
 
 
 class UploadTooLarge(Problem):
     """More bytes than the server accepts."""
 
     status, code, title = 413, "upload_too_large", "The video is too large"
+    detail = "The video has more bytes than the server accepts; send a shorter or smaller one."
 
 
 class UnsupportedMediaType(Problem):
@@ -122,11 +130,17 @@ class RefusedVideo(Problem):
         """415 where the format is wrong, 422 where the content is."""
         return self._status
 
+    @classmethod
+    def examples(cls) -> list[Problem]:
+        """One for each reason to refuse a video."""
+        return [cls(refusal(refusal.__doc__)) for refusal in ClipError.__subclasses__()]
+
 
 class InvalidParameter(Problem):
     """A query parameter outside its range."""
 
     status, code, title = 422, "invalid_parameter", "A parameter is not valid"
+    detail = "A parameter is unknown, of the wrong type or outside its range."
 
 
 class QueueFull(Problem):

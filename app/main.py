@@ -14,6 +14,7 @@ from app.api.auth import digests
 from app.api.dependencies import Service, UploadLimits
 from app.api.lingering import LingeringClose
 from app.api.problems import add_problem_handlers
+from app.api.reference import DocumentedAPI
 from app.api.requests import RequestMiddleware
 from app.inference.admission import Admission, AdmissionPolicy
 from app.inference.batcher import BatchPolicy
@@ -56,7 +57,14 @@ def create_app(settings: Settings) -> FastAPI:
             await served.close()
             await decoder.close()
 
-    app = FastAPI(title="ClipServe", description=_DESCRIPTION, version="0.1.0", lifespan=lifespan, redoc_url=None)
+    app = DocumentedAPI(
+        asks_for_keys=bool(settings.api_keys),
+        title="ClipServe",
+        description=_DESCRIPTION,
+        version="0.1.0",
+        lifespan=lifespan,
+        redoc_url=None,
+    )
     app.state.service = Service(
         classifier,
         UploadLimits(settings.max_upload_bytes, settings.upload_timeout_seconds, settings.upload_min_bytes_per_second),

@@ -3,11 +3,17 @@
 import hmac
 from collections.abc import Iterable
 from hashlib import sha256
+from typing import Annotated
 
-from fastapi import Request
+from fastapi import Request, Security
+from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
 from app.api.dependencies import ServiceDependency
 from app.errors import Unauthorized
+
+# for the reference alone: what was sent is read and compared below, whatever these make of it
+_ApiKey = Annotated[str | None, Security(APIKeyHeader(name="X-API-Key", scheme_name="ApiKey", auto_error=False))]
+_Bearer = Annotated[HTTPAuthorizationCredentials | None, Security(HTTPBearer(scheme_name="Bearer", auto_error=False))]
 
 
 def digests(keys: Iterable[str]) -> tuple[bytes, ...]:
@@ -15,7 +21,7 @@ def digests(keys: Iterable[str]) -> tuple[bytes, ...]:
     return tuple(sha256(key.encode()).digest() for key in keys)
 
 
-async def require_api_key(request: Request, service: ServiceDependency) -> None:
+async def require_api_key(request: Request, service: ServiceDependency, _header: _ApiKey, _bearer: _Bearer) -> None:
     """Raises: Unauthorized: keys are set and the request carries none of them."""
     if not service.api_key_digests:
         return

@@ -8,15 +8,17 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from app.api.auth import require_api_key
 from app.api.dependencies import ServiceDependency
 from app.api.disconnect import while_connected
+from app.api.documented import ASKED, UPLOAD, VIDEO, answer, problems
+from app.api.examples import CLASSIFICATION
 from app.api.form import FILE_FIELD
-from app.api.schemas import ClassificationBody, ClassifyQuery, PredictionBody, ProblemBody, TimesBody, VideoBody
+from app.api.schemas import ClassificationBody, ClassifyQuery, PredictionBody, TimesBody, VideoBody
 from app.api.uploads import received_video
 from app.inference.classify import Classification
 from app.observability import metrics
 
 router = APIRouter(tags=["classify"])
 
-_BINARY = {"type": "string", "format": "binary"}
+_BINARY = {"type": "string", "format": "binary", "contentMediaType": "application/octet-stream"}
 _REQUEST_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -29,16 +31,12 @@ _REQUEST_BODY: dict[str, Any] = {
         },
     }
 }
-_PROBLEM_STATUSES = (400, 401, 404, 408, 413, 415, 422, 429, 500, 503, 504)
-PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ProblemBody, "content": {"application/problem+json": {}}} for status in _PROBLEM_STATUSES
-}
 
 
 @router.post(
     "/classify",
     summary="Classify one video",
-    responses=PROBLEMS,
+    responses=answer(CLASSIFICATION, "Server-Timing") | problems(*ASKED, *UPLOAD, *VIDEO),
     openapi_extra=_REQUEST_BODY,
     dependencies=[Depends(require_api_key)],
 )

@@ -26,10 +26,9 @@ def add_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(ClientDisconnect, _on_disconnect)
 
 
-def problem_response(problem: Problem, request_id: str) -> Response:
-    """The answer to a problem."""
-    metrics.PROBLEMS.labels(problem.code).inc()
-    body = ProblemBody(
+def problem_body(problem: Problem, request_id: str) -> ProblemBody:
+    """The problem in the words of RFC 9457."""
+    return ProblemBody(
         type=f"urn:clipserve:problem:{problem.code}",
         title=problem.title,
         status=problem.http_status,
@@ -37,6 +36,12 @@ def problem_response(problem: Problem, request_id: str) -> Response:
         code=problem.code,
         request_id=request_id,
     )
+
+
+def problem_response(problem: Problem, request_id: str) -> Response:
+    """The answer to a problem."""
+    metrics.PROBLEMS.labels(problem.code).inc()
+    body = problem_body(problem, request_id)
     headers = {} if problem.retry_after_seconds is None else {"Retry-After": str(problem.retry_after_seconds)}
     if problem.http_status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"

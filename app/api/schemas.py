@@ -2,9 +2,13 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic.json_schema import SkipJsonSchema
 
 from clips import ClipSpec
+
+Absent = SkipJsonSchema[None]
+"""A parameter that may be left out, but for which a query has no way to say null."""
 
 
 class ClassifyQuery(BaseModel):
@@ -12,10 +16,10 @@ class ClassifyQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    model: str | None = Field(None, max_length=64, description="Name of the model; the default one if absent")
-    version: int | None = Field(None, ge=1, description="Version of the model; the newest if absent")
+    model: str | Absent = Field(None, max_length=64, description="Name of the model; the default one if absent")
+    version: PositiveInt | Absent = Field(None, description="Version of the model; the newest if absent")
     top_k: int = Field(5, ge=0, description="How many labels to answer with; 0 for all")
-    timeout_ms: int | None = Field(None, ge=1, description="Time from the end of the upload to the answer, ms")
+    timeout_ms: PositiveInt | Absent = Field(None, description="Time from the end of the upload to the answer, ms")
 
 
 class PredictionBody(BaseModel):
