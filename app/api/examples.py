@@ -1,4 +1,7 @@
-"""One example of each answer, for the reference. They are instances of the models, so that they cannot differ from them."""
+"""One example of each answer, for the reference. They are instances of the models, so that they cannot differ from them.
+
+Nothing in them is null: FastAPI leaves null out of a document, and an example without a required field is none.
+"""
 
 from app.api.schemas import (
     ClassificationBody,
@@ -17,13 +20,13 @@ from clips import ClipSpec
 _MODEL = ModelBody(
     name="exercise10",
     version=1,
-    task="single_label",
+    task="multi_label",
     labels=["HandstandWalking", "PullUps", "PushUps"],
     precision="int8",
     execution_provider="cpu",
-    fallback_reason="no NVIDIA driver",
+    fallback_reason="cuda: there is no NVIDIA GPU here",
     clip_spec=ClipSpec(num_frames=4, height=128, width=128),
-    thresholds=None,
+    thresholds=[0.42, 0.5, 0.47],
     metrics={"accuracy": 0.653, "macro_f1": 0.634},
     licence="Apache-2.0",
 )
@@ -53,7 +56,7 @@ READINESS = ReadinessBody(
     status="ready",
     decode_protections=ProtectionsBody(rlimits=True, no_new_privs=True, landlock_abi=6, seccomp=True),
     decode_accelerator="none",
-    decode_accelerator_problem=None,
+    decode_accelerator_problem="videos cannot be decoded on a GPU here: no NVIDIA driver",
 )
 METRICS = """\
 # HELP clipserve_requests_total Requests by route and status.

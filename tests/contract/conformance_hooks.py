@@ -1,0 +1,30 @@
+"""What Schemathesis is told about videos. Loaded by its command line, through ``schemathesis.toml``."""
+
+import schemathesis
+from hypothesis import strategies as st
+from schemathesis import Case, CheckContext, HookContext, Response
+
+from tests.videos import BLUE, RED, damaged, numbered_video, solid_video
+
+MODEL = "colours"
+VIDEOS = [solid_video(RED), solid_video(BLUE), numbered_video()]
+_BROKEN = [damaged(video) for video in VIDEOS]
+
+_BYTES = st.one_of(st.sampled_from(VIDEOS), st.sampled_from(_BROKEN), st.binary())
+
+schemathesis.openapi.format("binary", _BYTES)
+schemathesis.openapi.media_type("video/*", _BYTES)
+
+
+@schemathesis.hook
+def filter_case(context: HookContext, case: Case) -> bool:
+    """The model that everything else needs stays loaded."""
+    return not (case.path.endswith("/unload") and MODEL in (case.path_parameters or {}).values())
+
+
+@schemathesis.check
+def a_video_is_classified(ctx: CheckContext, response: Response, case: Case) -> None:
+    """A whole video with parameters as documented is answered, unless the model is unknown or there is no time for it."""
+    body = response.request.body
+    if case.meta and case.meta.generation.mode.is_positive and isinstance(body, bytes) and any(v in body for v in VIDEOS):
+        assert response.status_code in {200, 404, 429, 504}, response.text
