@@ -21,6 +21,8 @@ class Conformance:
     """Operation, such as ``POST /classify`` -> status -> how many answers; what broke the connection has status 0."""
     failures: list[str]
     """Operation, check and message, each once."""
+    passed: bool
+    """Schemathesis found nothing, and could do all that it wanted to."""
     output: str
     """What Schemathesis printed, with a command that repeats each failure."""
 
@@ -34,7 +36,13 @@ def conformance(live: LiveServer, folder: Path, cases: int, seed: int, api_key: 
         command += ["--header", f"X-API-Key: {api_key}"]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     answers, failures = _read(report)
-    return Conformance(answers, failures, run.stdout + run.stderr)
+    return Conformance(answers, failures, run.returncode == 0, run.stdout + run.stderr)
+
+
+def documented(live: LiveServer) -> list[str]:
+    """The operations of the document, such as ``POST /classify``."""
+    paths = live.client.get("/openapi.json").json()["paths"]
+    return [f"{method.upper()} {path}" for path, methods in paths.items() for method in methods]
 
 
 def _read(report: Path) -> tuple[dict[str, Counter[int]], list[str]]:
