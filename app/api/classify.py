@@ -10,7 +10,7 @@ from app.api.dependencies import ServiceDependency
 from app.api.disconnect import while_connected
 from app.api.documented import ASKED, UPLOAD, VIDEO, answer, problems
 from app.api.examples import CLASSIFICATION
-from app.api.form import FILE_FIELD
+from app.api.form import FILE_FIELD, MAX_PARTS
 from app.api.schemas import ClassificationBody, ClassifyQuery, PredictionBody, TimesBody, VideoBody
 from app.api.uploads import received_video
 from app.inference.classify import Classification
@@ -24,7 +24,12 @@ _REQUEST_BODY: dict[str, Any] = {
         "required": True,
         "content": {
             "multipart/form-data": {
-                "schema": {"type": "object", "properties": {FILE_FIELD: _BINARY}, "required": [FILE_FIELD]}
+                "schema": {
+                    "type": "object",
+                    "properties": {FILE_FIELD: _BINARY},
+                    "required": [FILE_FIELD],
+                    "maxProperties": MAX_PARTS,
+                }
             },
             "application/octet-stream": {"schema": _BINARY},
             "video/*": {"schema": _BINARY},

@@ -41,6 +41,8 @@ VIDEO = (RefusedVideo, InferenceFailed, NotReady, Draining, UnknownModel, Deadli
 """What a route that classifies a video can answer besides."""
 ASKED = (Unauthorized, InvalidParameter)
 """What a route with an API key and parameters can answer besides."""
+ANYWHERE = (InternalError,)
+"""What every route can answer; ``problems`` adds it."""
 
 _REQUEST_ID = "3f0c9a8e5d1b7a42"
 
@@ -56,12 +58,12 @@ def problems(
     body: Callable[[Problem, str], BaseModel] = rfc9457.problem_body,
     media_type: str = rfc9457.MEDIA_TYPE,
 ) -> Responses:
-    """One response for each status of ``kinds`` and for 500, which any route can answer; an example for each code.
+    """One response for each status of ``kinds`` and ``ANYWHERE``, with an example of each code.
 
     ``body`` and ``media_type`` are for a protocol that tells problems in its own way.
     """
     by_status: defaultdict[int, list[Problem]] = defaultdict(list)
-    each_once: dict[type[Problem], None] = dict.fromkeys((*kinds, InternalError))
+    each_once: dict[type[Problem], None] = dict.fromkeys((*kinds, *ANYWHERE))
     for kind in each_once:
         for example in kind.examples():
             by_status[example.http_status].append(example)

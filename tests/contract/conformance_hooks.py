@@ -4,6 +4,7 @@ import schemathesis
 from hypothesis import strategies as st
 from schemathesis import Case, CheckContext, HookContext, Response
 
+from app.api.form import MAX_PARTS
 from tests.videos import BLUE, RED, damaged, numbered_video, solid_video
 
 MODEL = "colours"
@@ -26,5 +27,8 @@ def filter_case(context: HookContext, case: Case) -> bool:
 def a_video_is_classified(ctx: CheckContext, response: Response, case: Case) -> None:
     """A whole video with parameters as documented is answered, unless the model is unknown or there is no time for it."""
     body = response.request.body
-    if case.meta and case.meta.generation.mode.is_positive and isinstance(body, bytes) and any(v in body for v in VIDEOS):
-        assert response.status_code in {200, 404, 429, 504}, response.text
+    if not (case.meta and case.meta.generation.mode.is_positive and isinstance(body, bytes) and any(v in body for v in VIDEOS)):
+        return
+    if body.count(b"Content-Disposition: form-data") > MAX_PARTS:
+        return  # a property that is an array is sent as several parts, and no schema can say how many parts there may be
+    assert response.status_code in {200, 404, 429, 504}, response.text
