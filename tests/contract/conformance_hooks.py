@@ -32,3 +32,11 @@ def a_video_is_classified(ctx: CheckContext, response: Response, case: Case) -> 
     if body.count(b"Content-Disposition: form-data") > MAX_PARTS:
         return  # a property that is an array is sent as several parts, and no schema can say how many parts there may be
     assert response.status_code in {200, 404, 429, 504}, response.text
+
+
+@schemathesis.check
+def a_problem_has_a_code_of_the_document(ctx: CheckContext, response: Response, case: Case) -> None:
+    """The schema says that a code is a text; the examples of the status are all that there are."""
+    told = case.operation.definition.raw["responses"].get(str(response.status_code), {}).get("content", {})
+    if "application/problem+json" in told:
+        assert response.json()["code"] in told["application/problem+json"]["examples"], response.text
