@@ -28,11 +28,11 @@ class Answer(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class PredictionBody(BaseModel):
+class PredictionBody(Answer):
     """One label."""
 
     label: str = Field(description="One of the model's labels")
-    probability: float = Field(ge=0, le=1)
+    probability: float = Field(ge=0, le=1, description="0 to 1; of single_label models they add up to 1")
 
 
 class VideoBody(Answer):
@@ -42,7 +42,7 @@ class VideoBody(Answer):
     codec: str = Field(description="FFmpeg's name of the codec", examples=["h264"])
     width: int = Field(description="px, as shown")
     height: int = Field(description="px, as shown")
-    duration_seconds: float = Field(ge=0)
+    duration_seconds: float = Field(ge=0, description="From the first frame to the end of the last one")
     frame_count: int = Field(ge=0, description="Frames in the file, as counted in its packets")
     partial: bool = Field(description="Whether frames of the video are missing or damaged; the others were classified")
     missing_fraction: float = Field(ge=0, le=1, description="Share of its frames that are missing or damaged")
@@ -65,15 +65,15 @@ class ClassificationBody(Answer):
     model: str = Field(description="Name of the model that answered")
     version: int = Field(description="Its version")
     predictions: list[PredictionBody] = Field(description="Most probable first")
-    video: VideoBody
-    times_ms: TimesBody
+    video: VideoBody = Field(description="What the decoder saw")
+    times_ms: TimesBody = Field(description="Time of each stage, ms")
 
 
 class ModelBody(Answer):
     """One served version of a model."""
 
-    name: str
-    version: int = Field(ge=1)
+    name: str = Field(description="Name of the model")
+    version: int = Field(ge=1, description="Version of the model")
     task: Literal["single_label", "multi_label"] = Field(description="Whether a video has one label, or any number of them")
     labels: list[str] = Field(description="In the order of the model's output")
     precision: Literal["fp32", "fp16", "int8"] = Field(description="The variant that runs")

@@ -105,6 +105,26 @@ def test_every_operation_has_a_name_for_programs_and_words_for_people(
         assert all(parameter["description"] for parameter in told["parameters"]), route
 
 
+def objects(schema: Any) -> Iterator[dict[str, Any]]:
+    """Every schema of an object with named fields within ``schema``."""
+    if isinstance(schema, dict):
+        if "properties" in schema:
+            yield schema
+        for part in schema.values():
+            yield from objects(part)
+    elif isinstance(schema, list):
+        for part in schema:
+            yield from objects(part)
+
+
+def test_every_field_of_an_answer_is_described_and_there_are_no_others(operations: list[Operation]) -> None:
+    for route, told in operations:
+        for schema in objects([response["content"] for response in told["responses"].values()]):
+            assert " /v2" in route or schema.get("additionalProperties") is False, f"{route}: {schema['title']}"
+            for field, meaning in schema["properties"].items():
+                assert meaning.get("description"), f"{route}: {schema['title']}.{field}"
+
+
 def test_every_answer_has_an_example_that_fits_its_schema(operations: list[Operation]) -> None:
     for route, told in operations:
         for status, response in told["responses"].items():
