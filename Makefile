@@ -20,8 +20,9 @@ test: .venv/dev/.ready  ## set up what the tests need, and run all checks and te
 	$(DEV)/mypy
 	$(DEV)/pytest $(ARGS)
 
-fuzz: .venv/dev/.ready  ## every night: 10,000 broken videos against a server, others each day (ARGS="--start 0"); 1,000 lives of a queue
+fuzz: .venv/dev/.ready  ## every night: 10,000 broken videos against a server, others each day (ARGS="--start 0"); 1,000 lives of a queue, 1,000 requests a route
 	$(DEV)/pytest -q --hypothesis-profile nightly tests/unit/app/inference/test_batcher_machine.py
+	$(DEV)/python -m benchmarks.schema
 	$(DEV)/python -m benchmarks.fuzz $(ARGS)
 
 check: .venv/dev/.ready  ## format, lint, types and unit tests: before every commit

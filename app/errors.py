@@ -52,6 +52,11 @@ class Problem(Exception):
         """Status of the answer."""
         return self.status
 
+    @classmethod
+    def examples(cls) -> "list[Problem]":
+        """One of each kind of answer that the class stands for, for the reference."""
+        return [cls()]
+
 
 class EmptyBody(Problem):
     """No bytes where a video was expected."""
@@ -71,6 +76,7 @@ class MalformedRequest(Problem):
     """A request of the Open Inference Protocol that breaks its rules, or does not fit the model."""
 
     status, code, title = 400, "malformed_request", "The inference request cannot be read"
+    detail = "The request breaks a rule of the Open Inference Protocol, or does not fit the model."
 
 
 class UntrustedHost(Problem):
@@ -105,6 +111,7 @@ class UnknownModel(Problem):
     """No such model, or no such version of it."""
 
     status, code, title = 404, "unknown_model", "This model is not served"
+    detail = "There is no model of that name, or no such version; GET /models lists what is served."
 
 
 class MethodNotAllowed(Problem):
@@ -118,12 +125,14 @@ class UploadTimeout(Problem):
     """The body took too long to arrive."""
 
     status, code, title = 408, "upload_timeout", "The upload took too long"
+    detail = "The video did not arrive in time; send it faster, or a smaller one."
 
 
 class UploadTooLarge(Problem):
     """More bytes than the server accepts."""
 
     status, code, title = 413, "upload_too_large", "The upload is too large"
+    detail = "The upload has more bytes than the server accepts; send a shorter or smaller one."
 
 
 class UnsupportedMediaType(Problem):
@@ -148,17 +157,24 @@ class RefusedVideo(Problem):
         """415 where the format is wrong, 422 where the content is."""
         return self._status
 
+    @classmethod
+    def examples(cls) -> list[Problem]:
+        """One for each reason to refuse a video."""
+        return [cls(refusal(refusal.__doc__)) for refusal in ClipError.__subclasses__()]
+
 
 class InvalidParameter(Problem):
     """A query parameter outside its range."""
 
     status, code, title = 422, "invalid_parameter", "A parameter is not valid"
+    detail = "A parameter is unknown, of the wrong type or outside its range."
 
 
 class ModelRejected(Problem):
     """A version that breaks a rule, or does not run here; what was served before still is."""
 
     status, code, title = 422, "model_rejected", "The version cannot be served"
+    detail = "The version breaks a rule, or does not run here; the server's log has the reason."
 
 
 class QueueFull(Problem):

@@ -15,6 +15,7 @@ from app.api.auth import require_api_key
 from app.api.dependencies import Service
 from app.api.page import page_router
 from app.api.problems import add_problem_handlers
+from app.api.reference import DocumentedAPI
 from app.api.v2 import routes as open_inference_protocol
 from app.inference.admission import Admission
 from app.inference.classify import Classifier
@@ -73,7 +74,8 @@ def create_app(settings: Settings) -> FastAPI:
                 await tracing.close()
 
     has_docs = settings.docs == "on"
-    app = FastAPI(
+    app = DocumentedAPI(
+        asks_for_keys=api_keys.are_asked_for,
         title="ClipServe",
         description=_DESCRIPTION,
         version=__version__,

@@ -24,7 +24,7 @@ class ClipSpec(BaseModel):
         +--+--------+--+         +--------------+
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     num_frames: int = Field(default=8, ge=1, le=512)
     """Frames per clip, one from the middle of each of as many equal segments of the video."""
@@ -33,6 +33,7 @@ class ClipSpec(BaseModel):
     width: int = Field(default=224, ge=16, le=2048)
     """Columns of a frame, px."""
     fit: Literal["crop", "stretch"] = "crop"
+    """``crop`` keeps the aspect ratio and cuts the sides; ``stretch`` keeps all content."""
     interpolation: Literal["bilinear", "bicubic", "area"] = "area"
     """The scaler of libswscale; each one filters before it shrinks. ``area`` takes the mean of what a pixel covers, in about
     half of the time that ``bilinear`` takes; where it enlarges, the two are the same."""

@@ -8,21 +8,29 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from app.api.auth import require_api_key
 from app.api.dependencies import ServiceDependency
 from app.api.disconnect import while_connected
-from app.api.form import FILE_FIELD
-from app.api.schemas import ClassificationBody, ClassifyQuery, PredictionBody, ProblemBody, TimesBody, VideoBody
+from app.api.documented import ASKED, UPLOAD, VIDEO, answer, problems
+from app.api.examples import CLASSIFICATION
+from app.api.form import FILE_FIELD, MAX_PARTS
+from app.api.schemas import ClassificationBody, ClassifyQuery, PredictionBody, TimesBody, VideoBody
 from app.api.uploads import received_video
+from app.errors import ModelUnloaded
 from app.inference.classify import CacheResult, Classification
 from app.observability.stages import keep_record, timed
 
 router = APIRouter(tags=["classify"])
 
-_BINARY = {"type": "string", "format": "binary"}
+_BINARY = {"type": "string", "format": "binary", "contentMediaType": "application/octet-stream"}
 _REQUEST_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "content": {
             "multipart/form-data": {
-                "schema": {"type": "object", "properties": {FILE_FIELD: _BINARY}, "required": [FILE_FIELD]}
+                "schema": {
+                    "type": "object",
+                    "properties": {FILE_FIELD: _BINARY},
+                    "required": [FILE_FIELD],
+                    "maxProperties": MAX_PARTS,
+                }
             },
             "application/octet-stream": {"schema": _BINARY},
             "video/*": {"schema": _BINARY},
@@ -31,23 +39,12 @@ _REQUEST_BODY: dict[str, Any] = {
 }
 _CACHE_STATUS: dict[CacheResult, str] = {"hit": "ClipServe; hit", "miss": "ClipServe; fwd=miss"}
 """RFC 9211."""
-_HEADERS: dict[str, Any] = {
-    "Cache-Status": {
-        "description": "Where the response cache is on: `ClipServe; hit` for an answer that was known from an earlier request "
-        "(its `times_ms` but for `upload` are 0), else `ClipServe; fwd=miss` (RFC 9211)",
-        "schema": {"type": "string", "enum": list(_CACHE_STATUS.values())},
-    },
-}
-_PROBLEM_STATUSES = (400, 401, 404, 408, 413, 415, 422, 429, 500, 503, 504)
-PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ProblemBody, "content": {"application/problem+json": {}}} for status in _PROBLEM_STATUSES
-}
 
 
 @router.post(
     "/classify",
     summary="Classify one video",
-    responses={200: {"headers": _HEADERS}, **PROBLEMS},
+    responses=answer(CLASSIFICATION, "Server-Timing", "Cache-Status") | problems(*ASKED, *UPLOAD, *VIDEO, ModelUnloaded),
     openapi_extra=_REQUEST_BODY,
     dependencies=[Depends(require_api_key)],
 )

@@ -5,7 +5,10 @@ from dataclasses import asdict
 from fastapi import APIRouter
 
 from app.api.dependencies import ServiceDependency
-from app.api.schemas import HealthBody, ProblemBody, ProtectionsBody, ReadinessBody
+from app.api.documented import answer, problems
+from app.api.examples import HEALTH, READINESS
+from app.api.schemas import HealthBody, ProtectionsBody, ReadinessBody
+from app.errors import Draining, NotReady
 from app.inference.sandbox.policy import Protections
 
 router = APIRouter(tags=["health"])
@@ -14,13 +17,13 @@ PROBES = ("/healthz", "/readyz", "/v2/health/live", "/v2/health/ready")
 """Asked again and again, and by the address of the machine."""
 
 
-@router.get("/healthz", summary="Is the process alive?")
+@router.get("/healthz", summary="Is the process alive?", responses=answer(HEALTH) | problems())
 async def healthz() -> HealthBody:
     """200 for as long as the event loop turns. A failure means: restart me."""
     return HealthBody(status="alive")
 
 
-@router.get("/readyz", summary="Does the server take videos?", responses={503: {"model": ProblemBody}})
+@router.get("/readyz", summary="Does the server take videos?", responses=answer(READINESS) | problems(NotReady, Draining))
 async def readyz(service: ServiceDependency) -> ReadinessBody:
     """200 once every model is loaded, warm and has passed its golden clip; else, and while draining, 503 with the reason."""
     service.classifier.readiness.check()

@@ -5,7 +5,11 @@ from collections.abc import Sequence
 
 from fastapi import APIRouter, Response
 from fastapi.params import Depends
+from fastapi.responses import PlainTextResponse
 
+from app.api.documented import answer, problems
+from app.api.examples import METRICS
+from app.errors import Unauthorized
 from app.observability import metrics
 
 PATH = "/metrics"
@@ -14,7 +18,13 @@ PATH = "/metrics"
 def metrics_router(dependencies: Sequence[Depends]) -> APIRouter:
     """The route; ``dependencies`` say who may read it."""
     router = APIRouter(tags=["health"], dependencies=dependencies)
-    router.add_api_route(PATH, read_metrics, summary="Metrics in Prometheus' text format", response_class=Response)
+    router.add_api_route(
+        PATH,
+        read_metrics,
+        summary="Metrics in Prometheus' text format",
+        response_class=PlainTextResponse,
+        responses=answer(METRICS, media_type="text/plain") | problems(Unauthorized),
+    )
     return router
 
 

@@ -4,15 +4,17 @@ Switched off unless the operator wants it, and never without API keys: a page th
 a server on the same machine.
 """
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query
 
 from app.api.auth import require_api_key
 from app.api.dependencies import ServiceDependency
+from app.api.documented import ASKED, answer, problems
+from app.api.examples import MODEL_VERSIONS, UNLOADED
 from app.api.models import versions_body
-from app.api.schemas import ModelVersionsBody, ProblemBody, UnloadedBody, VersionQuery
-from app.errors import ModelManagementOff
+from app.api.schemas import ModelVersionsBody, UnloadedBody, VersionQuery
+from app.errors import Draining, ModelManagementOff, ModelRejected, NotReady, UnknownModel
 from clips.manifest import ModelName
 
 
@@ -22,22 +24,18 @@ async def require_management(service: ServiceDependency) -> None:
         raise ModelManagementOff
 
 
-def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    return {status: {"model": ProblemBody, "content": {"application/problem+json": {}}} for status in statuses}
-
-
 router = APIRouter(
     prefix="/models/{name}",
     tags=["models"],
     dependencies=[Depends(require_api_key), Depends(require_management)],
-    responses=_problems(401, 403, 404, 422, 503),
+    responses=problems(*ASKED, ModelManagementOff, ModelRejected, UnknownModel, NotReady, Draining),
 )
 
 Name = Annotated[ModelName, Path(description="Name of the model")]
 Version = Annotated[VersionQuery, Query()]
 
 
-@router.post("/load", summary="Load a version")
+@router.post("/load", summary="Load a version", responses=answer(MODEL_VERSIONS))
 async def load_model(service: ServiceDependency, name: Name, query: Version) -> ModelVersionsBody:
     """Serve `version`, or without it the newest in the repository. Answers once it is served, at once where it already is.
 
@@ -48,7 +46,7 @@ async def load_model(service: ServiceDependency, name: Name, query: Version) -> 
     return versions_body(service.classifier.models, name)
 
 
-@router.post("/unload", summary="Unload a version")
+@router.post("/unload", summary="Unload a version", responses=answer(UNLOADED))
 async def unload_model(service: ServiceDependency, name: Name, query: Version) -> UnloadedBody:
     """Serve `version`, or without it every version of the model, no longer. Answers once the requests inside are answered.
 
@@ -58,7 +56,7 @@ async def unload_model(service: ServiceDependency, name: Name, query: Version) -
     return UnloadedBody(name=name, unloaded=unloaded, served=sorted(service.classifier.models.version_numbers(name)))
 
 
-@router.post("/default", summary="Choose the default version")
+@router.post("/default", summary="Choose the default version", responses=answer(MODEL_VERSIONS))
 async def choose_default(service: ServiceDependency, name: Name, query: Version) -> ModelVersionsBody:
     """Let `version` answer the requests that name the model and no version, whatever is loaded later; without it, the newest.
 

@@ -6,21 +6,30 @@ from fastapi import APIRouter, Depends, Path
 
 from app.api.auth import require_api_key
 from app.api.dependencies import ServiceDependency
-from app.api.schemas import ModelBody, ModelListBody, ModelVersionsBody, ProblemBody
+from app.api.documented import ASKED, answer, problems
+from app.api.examples import MODEL_LIST, MODEL_VERSIONS
+from app.api.schemas import ModelBody, ModelListBody, ModelVersionsBody
+from app.errors import NotFound, Unauthorized, UnknownModel
 from app.inference.served import ServedModel, ServedModels
+
+ModelName = Annotated[str, Path(max_length=64, description="Name of the model", examples=["exercise10"])]
 
 router = APIRouter(tags=["models"], dependencies=[Depends(require_api_key)])
 
 
-@router.get("/models", summary="List the served models")
+@router.get("/models", summary="List the served models", responses=answer(MODEL_LIST) | problems(Unauthorized))
 async def list_models(service: ServiceDependency) -> ModelListBody:
     """Every served version of every model; empty while they load."""
     models = service.classifier.models
     return ModelListBody(default=models.default_name, models=[_body(models, model) for model in models])
 
 
-@router.get("/models/{name}", summary="Describe one model", responses={404: {"model": ProblemBody}})
-async def describe_model(service: ServiceDependency, name: Annotated[str, Path(max_length=64)]) -> ModelVersionsBody:
+@router.get(
+    "/models/{name}",
+    summary="Describe one model",
+    responses=answer(MODEL_VERSIONS) | problems(*ASKED, NotFound, UnknownModel),
+)
+async def describe_model(service: ServiceDependency, name: ModelName) -> ModelVersionsBody:
     """The served versions of one model, the newest first."""
     return versions_body(service.classifier.models, name)
 

@@ -40,11 +40,12 @@ def problem_response(problem: Problem, request_id: str, path: str) -> Response:
         headers["WWW-Authenticate"] = "Bearer"
     if speaks_protocol(path):
         return Response(ErrorBody(error=problem.detail).model_dump_json(), problem.http_status, headers, "application/json")
-    body = _problem_body(problem, request_id)
+    body = problem_body(problem, request_id)
     return Response(json.dumps(body.model_dump()), problem.http_status, headers, MEDIA_TYPE)
 
 
-def _problem_body(problem: Problem, request_id: str) -> ProblemBody:
+def problem_body(problem: Problem, request_id: str) -> ProblemBody:
+    """The problem in the words of RFC 9457."""
     return ProblemBody(
         type=f"urn:clipserve:problem:{problem.code}",
         title=problem.title,

@@ -2,9 +2,13 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic.json_schema import SkipJsonSchema
 
 from clips import ClipSpec
+
+Absent = SkipJsonSchema[None]
+"""A parameter that may be left out, but for which a query has no way to say null."""
 
 
 class ClassifyQuery(BaseModel):
@@ -12,10 +16,10 @@ class ClassifyQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    model: str | None = Field(None, max_length=64, description="Name of the model; the default one if absent")
-    version: int | None = Field(None, ge=1, description="Version of the model; its default one if absent")
+    model: str | Absent = Field(None, max_length=64, description="Name of the model; the default one if absent")
+    version: PositiveInt | Absent = Field(None, description="Version of the model; its default one if absent")
     top_k: int = Field(5, ge=0, description="How many labels to answer with; 0 for all")
-    timeout_ms: int | None = Field(None, ge=1, description="Time from the end of the upload to the answer, ms")
+    timeout_ms: PositiveInt | Absent = Field(None, description="Time from the end of the upload to the answer, ms")
 
 
 class VersionQuery(BaseModel):
@@ -23,98 +27,104 @@ class VersionQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    version: int | None = Field(None, ge=1, description="Version of the model")
+    version: PositiveInt | Absent = Field(None, description="Version of the model")
 
 
-class PredictionBody(BaseModel):
+class Answer(BaseModel):
+    """A body that we write: the reference promises that there are no other fields."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class PredictionBody(Answer):
     """One label."""
 
-    label: str
-    probability: float = Field(description="0 to 1")
+    label: str = Field(description="One of the model's labels")
+    probability: float = Field(ge=0, le=1, description="0 to 1; of single_label models they add up to 1")
 
 
-class VideoBody(BaseModel):
+class VideoBody(Answer):
     """What the decoder saw."""
 
-    container: str
-    codec: str
+    container: str = Field(description="FFmpeg's name of the format", examples=["mov,mp4,m4a,3gp,3g2,mj2"])
+    codec: str = Field(description="FFmpeg's name of the codec", examples=["h264"])
     width: int = Field(description="px, as shown")
     height: int = Field(description="px, as shown")
-    duration_seconds: float
-    frame_count: int
+    duration_seconds: float = Field(ge=0, description="From the first frame to the end of the last one")
+    frame_count: int = Field(ge=0, description="Frames in the file, as counted in its packets")
     partial: bool = Field(description="Whether frames of the video are missing or damaged; the others were classified")
-    missing_fraction: float = Field(description="Share of its frames that are missing or damaged, 0 to 1")
-    decoded_on: Literal["cpu", "cuda"]
+    missing_fraction: float = Field(ge=0, le=1, description="Share of its frames that are missing or damaged")
+    decoded_on: Literal["cpu", "cuda"] = Field(description="Where the frames were decoded")
     frame_times_seconds: list[float] = Field(description="Presentation times of the frames that the model saw")
 
 
-class TimesBody(BaseModel):
+class TimesBody(Answer):
     """Time of each stage, ms."""
 
-    upload: float
-    decode: float
-    queue: float
-    model: float
+    upload: float = Field(ge=0, description="Until the last byte of the video had arrived, ms")
+    decode: float = Field(ge=0, description="Waiting for a decode process, and decoding, ms")
+    queue: float = Field(ge=0, description="Waiting for the model, ms")
+    model: float = Field(ge=0, description="The run of the batch that the clip was in, ms")
 
 
-class ClassificationBody(BaseModel):
+class ClassificationBody(Answer):
     """Answer to ``POST /classify``."""
 
-    model: str
-    version: int
+    model: str = Field(description="Name of the model that answered")
+    version: int = Field(description="Its version")
     predictions: list[PredictionBody] = Field(description="Most probable first")
-    video: VideoBody
-    times_ms: TimesBody
+    video: VideoBody = Field(description="What the decoder saw")
+    times_ms: TimesBody = Field(description="Time of each stage, ms")
 
 
-class ModelBody(BaseModel):
+class ModelBody(Answer):
     """One served version of a model."""
 
-    name: str
-    version: int
+    name: str = Field(description="Name of the model")
+    version: int = Field(ge=1, description="Version of the model")
     is_default: bool = Field(description="Whether it answers a request that names its model and no version")
-    task: Literal["single_label", "multi_label"]
+    task: Literal["single_label", "multi_label"] = Field(description="Whether a video has one label, or any number of them")
     labels: list[str] = Field(description="In the order of the model's output")
     precision: Literal["fp32", "fp16", "int8"] = Field(description="The variant that runs")
     execution_provider: Literal["cuda", "tensorrt", "cpu"] = Field(description="Where it really runs")
     fallback_reason: str | None = Field(description="Why a faster provider was not taken")
-    clip_spec: ClipSpec
+    clip_spec: ClipSpec = Field(description="How a video becomes the model's input")
     thresholds: list[float] | None = Field(description="multi_label: the probability from which a label counts")
     metrics: dict[str, float] = Field(description="Validation metrics of the published model")
-    licence: str
+    licence: str = Field(description="Of the model's weights")
 
 
-class ModelVersionsBody(BaseModel):
+class ModelVersionsBody(Answer):
     """Answer to ``GET /models/{name}``."""
 
-    name: str
+    name: str = Field(description="Name of the model")
     default_version: int = Field(description="The version that answers a request which names none")
     default_is_chosen: bool = Field(description="Whether it was chosen; else it is the newest that is served")
     versions: list[ModelBody] = Field(description="Newest first")
 
 
-class UnloadedBody(BaseModel):
+class UnloadedBody(Answer):
     """Answer to ``POST /models/{name}/unload``."""
 
-    name: str
+    name: str = Field(description="Name of the model")
     unloaded: list[int] = Field(description="Versions that are gone, rising")
     served: list[int] = Field(description="Versions of the model that are still served, rising")
 
 
-class ModelListBody(BaseModel):
+class ModelListBody(Answer):
     """Answer to ``GET /models``."""
 
     default: str | None = Field(description="The model that answers a request which names none")
-    models: list[ModelBody]
+    models: list[ModelBody] = Field(description="Every served version of every model")
 
 
-class HealthBody(BaseModel):
+class HealthBody(Answer):
     """Answer to ``GET /healthz``."""
 
-    status: Literal["alive"]
+    status: Literal["alive"] = Field(description="The event loop turns")
 
 
-class ProtectionsBody(BaseModel):
+class ProtectionsBody(Answer):
     """What holds the decode processes back; each was tried in the process."""
 
     rlimits: bool = Field(description="Bounds on memory, processor time and open files")
@@ -123,21 +133,21 @@ class ProtectionsBody(BaseModel):
     seccomp: bool = Field(description="No system call can be made that decoding does not need")
 
 
-class ReadinessBody(BaseModel):
+class ReadinessBody(Answer):
     """Answer to ``GET /readyz``."""
 
-    status: Literal["ready"]
-    decode_protections: ProtectionsBody
-    decode_accelerator: Literal["none", "cuda"]
+    status: Literal["ready"] = Field(description="Every model is loaded, warm and gave its golden probabilities")
+    decode_protections: ProtectionsBody = Field(description="What holds the decode processes back")
+    decode_accelerator: Literal["none", "cuda"] = Field(description="What helps to decode")
     decode_accelerator_problem: str | None = Field(description="Why the accelerator that was asked for is not used")
 
 
-class ProblemBody(BaseModel):
+class ProblemBody(Answer):
     """Any failure (RFC 9457)."""
 
-    type: str = Field(examples=["urn:clipserve:problem:too_few_frames"])
-    title: str
-    status: int
-    detail: str
+    type: str = Field(description="The code as an URI", examples=["urn:clipserve:problem:too_few_frames"])
+    title: str = Field(description="What went wrong, the same for every problem of the code")
+    status: int = Field(ge=400, le=599, description="The HTTP status")
+    detail: str = Field(description="What went wrong this time, and what to do; meant for people")
     code: str = Field(description="Stable; meant for programs", examples=["too_few_frames"])
-    request_id: str
+    request_id: str = Field(description="As in the header X-Request-ID and in the server's log")

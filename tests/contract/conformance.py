@@ -1,0 +1,64 @@
+"""Schemathesis, which makes requests out of the server's own document and holds the answers against it."""
+
+import json
+import subprocess
+import sys
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.live_server import ROOT, LiveServer
+
+CONFIG = Path(__file__).with_name("schemathesis.toml")
+
+
+@dataclass(frozen=True)
+class Conformance:
+    """What came of one run."""
+
+    answers: dict[str, Counter[int]]
+    """Operation, such as ``POST /classify`` -> status -> how many answers; what broke the connection has status 0."""
+    failures: list[str]
+    """Operation, check and message, each once."""
+    passed: bool
+    """Schemathesis found nothing, and could do all that it wanted to."""
+    output: str
+    """What Schemathesis printed, with a command that repeats each failure."""
+
+
+def conformance(live: LiveServer, folder: Path, cases: int, seed: int, api_key: str | None = None) -> Conformance:
+    """Send about ``cases`` requests to each operation. Writes into ``folder``."""
+    report = folder / "report.ndjson"
+    command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIG), "run", f"{live.url}/openapi.json"]
+    command += ["--max-examples", str(cases), "--seed", str(seed), "--no-color", "--report-ndjson-path", str(report)]
+    if api_key is not None:
+        command += ["--header", f"X-API-Key: {api_key}"]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    answers, failures = _read(report)
+    return Conformance(answers, failures, run.returncode == 0, run.stdout + run.stderr)
+
+
+def documented(live: LiveServer) -> list[str]:
+    """The operations of the document, such as ``POST /classify``."""
+    paths = live.client.get("/openapi.json").json()["paths"]
+    return [f"{method.upper()} {path}" for path, methods in paths.items() for method in methods]
+
+
+def _read(report: Path) -> tuple[dict[str, Counter[int]], list[str]]:
+    answers: defaultdict[str, Counter[int]] = defaultdict(Counter)
+    failures: dict[str, None] = {}
+    with report.open() as lines:
+        for event in map(json.loads, lines):
+            recorder = event.get("ScenarioFinished", {}).get("recorder", {})
+            for case_id, interaction in recorder.get("interactions", {}).items():
+                operation = _operation(recorder["cases"][case_id]["value"])
+                answers[operation][(interaction["response"] or {}).get("status_code", 0)] += 1
+                for check in recorder["checks"].get(case_id, []):
+                    if check["status"] != "success":
+                        failures[f"{operation}: {check['name']}: {check.get('failure')}"] = None
+    return dict(answers), list(failures)
+
+
+def _operation(case: dict[str, Any]) -> str:
+    return f"{case['method']} {case['path']}"
