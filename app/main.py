@@ -9,9 +9,9 @@ from pathlib import Path
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
-from app.api import classify, health, metrics, models, page
+from app.api import classify, classify_batch, health, metrics, models, page
 from app.api.auth import digests
-from app.api.dependencies import Service, UploadLimits
+from app.api.dependencies import BatchLimits, Service, UploadLimits
 from app.api.lingering import LingeringClose
 from app.api.problems import add_problem_handlers
 from app.api.requests import RequestMiddleware
@@ -62,8 +62,9 @@ def create_app(settings: Settings) -> FastAPI:
         UploadLimits(settings.max_upload_bytes, settings.upload_timeout_seconds, settings.upload_min_bytes_per_second),
         settings.request_timeout_ms,
         digests(key.get_secret_value() for key in settings.api_keys),
+        BatchLimits(settings.max_batch_files, settings.max_batch_bytes, at_once=_decode_policy(settings).workers),
     )
-    for module in (classify, models, health, metrics, page):
+    for module in (classify, classify_batch, models, health, metrics, page):
         app.include_router(module.router)
     add_problem_handlers(app)
     app.add_middleware(RequestMiddleware)

@@ -71,6 +71,15 @@ class Settings(BaseSettings):
         description="Time from the end of the upload to the answer, ms; a request may ask for less with `timeout_ms`.",
     )
     max_upload_bytes: int = Field(64 * 2**20, ge=1, description="Largest video, bytes; a larger one is answered 413.")
+    max_batch_files: int = Field(
+        16, ge=1, le=256, description="Most videos in one request to `/classify/batch`; one with more is answered 400."
+    )
+    max_batch_bytes: int = Field(
+        256 * 2**20,
+        ge=1,
+        description="Most bytes of all videos of such a request together; one with more is answered 413. Each video is bounded "
+        "by `CLIPSERVE_MAX_UPLOAD_BYTES` too.",
+    )
     upload_timeout_seconds: float = Field(
         60.0, gt=0, description="Time for the whole request body to arrive, s; a slower one is answered 408."
     )

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from app.api.auth import require_api_key
 from app.api.dependencies import ServiceDependency
 from app.api.disconnect import while_connected
-from app.api.form import FILE_FIELD
+from app.api.form import ONE_FILE
 from app.api.schemas import ClassificationBody, ClassifyQuery, PredictionBody, ProblemBody, TimesBody, VideoBody
 from app.api.uploads import received_video
 from app.inference.classify import Classification
@@ -22,7 +22,7 @@ _REQUEST_BODY: dict[str, Any] = {
         "required": True,
         "content": {
             "multipart/form-data": {
-                "schema": {"type": "object", "properties": {FILE_FIELD: _BINARY}, "required": [FILE_FIELD]}
+                "schema": {"type": "object", "properties": {ONE_FILE.field: _BINARY}, "required": [ONE_FILE.field]}
             },
             "application/octet-stream": {"schema": _BINARY},
             "video/*": {"schema": _BINARY},
@@ -59,19 +59,21 @@ async def classify(
             metrics.STAGE_SECONDS.labels("upload").observe(upload_seconds)
             answer = await while_connected(request, service.classifier.classify(video, wanted, timeout_ms / 1000))
 
-    times = _times(upload_seconds, answer)
+    times = times_body(upload_seconds, answer)
     request.state.model = answer.model.published.title
     request.state.times_ms = times.model_dump()
     response.headers["Server-Timing"] = ", ".join(f"{stage};dur={ms}" for stage, ms in times)
-    return _body(answer, times, query.top_k)
+    return classification_body(answer, times, query.top_k)
 
 
-def _times(upload_seconds: float, answer: Classification) -> TimesBody:
+def times_body(upload_seconds: float, answer: Classification) -> TimesBody:
+    """The time of each stage, ms."""
     stages = {"upload": upload_seconds, **answer.stage_seconds}
     return TimesBody(**{stage: round(seconds * 1000, 3) for stage, seconds in stages.items()})
 
 
-def _body(answer: Classification, times: TimesBody, top_k: int) -> ClassificationBody:
+def classification_body(answer: Classification, times: TimesBody, top_k: int) -> ClassificationBody:
+    """The answer to one video, with its ``top_k`` labels; 0 for all."""
     manifest, clip = answer.model.manifest, answer.clip
     return ClassificationBody(
         model=manifest.name,

@@ -29,6 +29,17 @@ class UploadLimits:
 
 
 @dataclass(frozen=True)
+class BatchLimits:
+    """What a request with several videos may cost, beside what each of them may."""
+
+    max_files: int
+    max_bytes: int
+    """Of all its videos together."""
+    at_once: int
+    """Videos of it that are decoded, or wait for the model, at the same time."""
+
+
+@dataclass(frozen=True)
 class Service:
     """Everything the routes need."""
 
@@ -37,6 +48,7 @@ class Service:
     request_timeout_ms: int
     api_key_digests: tuple[bytes, ...]
     """SHA-256 of each key; empty where none is asked for."""
+    batch_limits: BatchLimits
 
 
 async def _service(request: Request) -> Service:  # not def: FastAPI would call a thread for it

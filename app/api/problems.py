@@ -26,10 +26,10 @@ def add_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(ClientDisconnect, _on_disconnect)
 
 
-def problem_response(problem: Problem, request_id: str) -> Response:
-    """The answer to a problem."""
+def problem_body(problem: Problem, request_id: str) -> ProblemBody:
+    """What is said of a problem; it is counted here."""
     metrics.PROBLEMS.labels(problem.code).inc()
-    body = ProblemBody(
+    return ProblemBody(
         type=f"urn:clipserve:problem:{problem.code}",
         title=problem.title,
         status=problem.http_status,
@@ -37,6 +37,11 @@ def problem_response(problem: Problem, request_id: str) -> Response:
         code=problem.code,
         request_id=request_id,
     )
+
+
+def problem_response(problem: Problem, request_id: str) -> Response:
+    """The answer to a problem."""
+    body = problem_body(problem, request_id)
     headers = {} if problem.retry_after_seconds is None else {"Retry-After": str(problem.retry_after_seconds)}
     if problem.http_status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"

@@ -94,5 +94,5 @@ def _record(scope: Scope, state: dict[str, Any], status: int, seconds: float) ->
         route=route,
         status=status,
         total_ms=round(seconds * 1000, 3),
-        **{key: state[key] for key in ("problem_code", "model", "times_ms") if key in state},
+        **{key: state[key] for key in ("problem_code", "model", "times_ms", "videos", "failed_videos") if key in state},
     )

@@ -1,6 +1,6 @@
 """Query parameters and the bodies of answers, as they appear at ``/docs``."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -59,6 +59,50 @@ class ClassificationBody(BaseModel):
     times_ms: TimesBody
 
 
+class ProblemBody(BaseModel):
+    """Any failure (RFC 9457)."""
+
+    type: str = Field(examples=["urn:clipserve:problem:too_few_frames"])
+    title: str
+    status: int
+    detail: str
+    code: str = Field(description="Stable; meant for programs", examples=["too_few_frames"])
+    request_id: str
+
+
+class BatchItemBody(BaseModel):
+    """What became of one file of ``POST /classify/batch``."""
+
+    index: int = Field(description="Place of the file in the form, from 0")
+
+
+class BatchResultBody(BatchItemBody):
+    """A video that was classified."""
+
+    outcome: Literal["result"]
+    result: ClassificationBody = Field(description="As `POST /classify` answers for this video")
+
+
+class BatchProblemBody(BatchItemBody):
+    """A video that was not; the others are none the worse for it."""
+
+    outcome: Literal["problem"]
+    problem: ProblemBody = Field(description="As `POST /classify` answers for this video; `status` is the one it would have")
+    retry_after_seconds: int | None = Field(
+        None, description="When to send this video again; null: as it is, it will fail again"
+    )
+
+
+class BatchBody(BaseModel):
+    """Answer to ``POST /classify/batch``."""
+
+    model: str
+    version: int
+    results: list[Annotated[BatchResultBody | BatchProblemBody, Field(discriminator="outcome")]] = Field(
+        description="One for each file, in the order of the form"
+    )
+
+
 class ModelBody(BaseModel):
     """One served version of a model."""
 
@@ -112,14 +156,3 @@ class ReadinessBody(BaseModel):
     decode_protections: ProtectionsBody
     decode_accelerator: Literal["none", "cuda"]
     decode_accelerator_problem: str | None = Field(description="Why the accelerator that was asked for is not used")
-
-
-class ProblemBody(BaseModel):
-    """Any failure (RFC 9457)."""
-
-    type: str = Field(examples=["urn:clipserve:problem:too_few_frames"])
-    title: str
-    status: int
-    detail: str
-    code: str = Field(description="Stable; meant for programs", examples=["too_few_frames"])
-    request_id: str

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+from collections.abc import Hashable
 from dataclasses import dataclass
 from time import monotonic
 
@@ -51,8 +52,16 @@ class Classifier:
         self.readiness.check()
         return self.models.find(name, version)
 
-    async def classify(self, video: VideoFile, model: ServedModel, timeout_seconds: float) -> Classification:
+    async def classify(
+        self,
+        video: VideoFile,
+        model: ServedModel,
+        timeout_seconds: float,
+        flow: Hashable = None,  # noqa: ARG002 for decoder and batcher, which know no turns between flows yet
+    ) -> Classification:
         """Decode ``video``, queue its clip, run the model, sort the labels. The caller has a place of ``admission``.
+
+        ``flow`` is the same for all videos of one request.
 
         Raises: Problem: RefusedVideo, DeadlineExceeded, Draining, InferenceFailed.
         """

@@ -10,7 +10,7 @@ REQUEST_SECONDS = Histogram(
     "clipserve_request_seconds", "From the first header to the last byte of the answer.", ["route"], buckets=_SECONDS
 )
 STAGE_SECONDS = Histogram("clipserve_stage_seconds", "Time of one video in one stage.", ["stage"], buckets=_SECONDS)
-PROBLEMS = Counter("clipserve_problems", "Requests answered with a problem.", ["code"])
+PROBLEMS = Counter("clipserve_problems", "Requests, and videos of a batch, answered with a problem.", ["code"])
 BATCH_SIZE = Histogram("clipserve_batch_size", "Clips in one run of the model.", ["model"], buckets=_BATCH_SIZES)
 QUEUE_LENGTH = Gauge("clipserve_queue_length", "Clips that wait for the model.", ["model"])
 UPLOADS = Gauge("clipserve_uploads", "Videos that are still arriving.")

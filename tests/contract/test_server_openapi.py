@@ -2,11 +2,13 @@
 
 import pytest
 
+from app.api.schemas import BatchBody
 from tests.live_server import LiveServer
 from tests.videos import RED, solid_video
 
 ROUTES = {
     "/classify": {"post"},
+    "/classify/batch": {"post"},
     "/models": {"get"},
     "/models/{name}": {"get"},
     "/healthz": {"get"},
@@ -25,6 +27,27 @@ def test_classify_documents_both_bodies_its_query_and_its_problems(server: LiveS
     assert set(operation["requestBody"]["content"]) == {"multipart/form-data", "application/octet-stream", "video/*"}
     assert {parameter["name"] for parameter in operation["parameters"]} == {"model", "version", "top_k", "timeout_ms"}
     assert set(operation["responses"]) >= {"200", "400", "401", "404", "413", "415", "422", "429", "503", "504"}
+
+
+def test_classify_batch_documents_its_form_and_tells_results_from_problems_by_one_field(server: LiveServer) -> None:
+    document = server.client.get("/openapi.json").json()
+    operation = document["paths"]["/classify/batch"]["post"]
+    assert set(operation["requestBody"]["content"]) == {"multipart/form-data"}
+    assert {parameter["name"] for parameter in operation["parameters"]} == {"model", "version", "top_k", "timeout_ms"}
+    items = document["components"]["schemas"]["BatchBody"]["properties"]["results"]["items"]
+    assert items["discriminator"] == {
+        "propertyName": "outcome",
+        "mapping": {
+            "result": "#/components/schemas/BatchResultBody",
+            "problem": "#/components/schemas/BatchProblemBody",
+        },
+    }
+
+
+def test_the_example_of_a_batch_is_an_answer_that_could_be(server: LiveServer) -> None:
+    operation = server.client.get("/openapi.json").json()["paths"]["/classify/batch"]["post"]
+    example = operation["responses"]["200"]["content"]["application/json"]["example"]
+    assert BatchBody.model_validate(example).model_dump(exclude_none=True) == example
 
 
 def test_an_answer_has_exactly_the_fields_of_the_contract(server: LiveServer) -> None:
