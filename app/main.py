@@ -12,6 +12,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from app.api import classify, classify_batch, health, metrics, models, page
 from app.api.auth import digests
 from app.api.dependencies import BatchLimits, Service, UploadLimits
+from app.api.draining import CloseWhileDraining
 from app.api.lingering import LingeringClose
 from app.api.problems import add_problem_handlers
 from app.api.requests import RequestMiddleware
@@ -71,6 +72,7 @@ def create_app(settings: Settings) -> FastAPI:
     if settings.cors_origins:
         _allow_origins(app, settings.cors_origins)
     app.add_middleware(LingeringClose)
+    app.add_middleware(CloseWhileDraining, readiness=readiness)
     return app
 
 

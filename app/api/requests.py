@@ -3,6 +3,7 @@
 Plain ASGI: Starlette's BaseHTTPMiddleware would hide the client's disconnect from the routes.
 """
 
+import asyncio
 import re
 from secrets import token_hex
 from time import perf_counter
@@ -12,7 +13,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.problems import problem_response
-from app.errors import InternalError
+from app.errors import Draining, InternalError
 from app.observability import logs, metrics
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -56,6 +57,11 @@ class RequestMiddleware:
 
         try:
             await self._app(scope, receive, send_with_headers)
+        except asyncio.CancelledError:  # by uvicorn, when the time to drain is over
+            state["problem_code"] = Draining.code
+            if status:
+                raise
+            await problem_response(Draining(), request_id)(scope, receive, send_with_headers)
         except Exception:  # noqa: BLE001 the last line of defence: a fault of ours is logged in full and answered in one sentence
             logs.exception("unforeseen_error", request_id=request_id, route=_route(scope))
             state["problem_code"] = InternalError.code
