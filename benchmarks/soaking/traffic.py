@@ -48,6 +48,11 @@ class Traffic:
     def __post_init__(self) -> None:
         self._server, self._random, self._number = Backend(self.port), Random(0), 0
 
+    @property
+    def sent(self) -> int:
+        """How many requests are over."""
+        return self.statuses.total()
+
     async def steady(self, rate: float, seconds: float) -> None:
         """``rate`` requests a second on average, whatever the server does, and return when all are over."""
         due = start = time.monotonic()
@@ -60,15 +65,16 @@ class Traffic:
         await asyncio.gather(*tasks)
 
     async def capacity(self, clients: int, seconds: float) -> float:
-        """Requests a second that ``clients`` get answered who wait for each answer before they send the next."""
-        start, before = time.monotonic(), self.statuses.total()
+        """Requests a second that ``clients`` get answered who wait for each answer before the next. They are not counted."""
+        start = time.monotonic()
 
         async def client() -> None:
             while time.monotonic() < start + seconds:
                 await self.one()
 
         await asyncio.gather(*(client() for _ in range(clients)))
-        return (self.statuses.total() - before) / (time.monotonic() - start)
+        answered, self.statuses = self.statuses.total(), Counter()
+        return answered / (time.monotonic() - start)
 
     async def one(self) -> None:
         """The next request, of a random kind."""
