@@ -81,6 +81,8 @@ class BatchVideo:
 
     def append(self, chunk: bytes) -> None:
         """Keep ``chunk``, or drop it where the video was refused."""
+        if self._problem:
+            return
         self.upload_seconds = perf_counter() - self._began
         try:
             append(self.video, self._max_bytes, chunk)

@@ -1,5 +1,6 @@
 """Several videos in one request: each has its own outcome, in order, and costs what it would cost alone."""
 
+import resource
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -242,6 +243,19 @@ def test_a_batch_that_finds_no_place_at_all_is_refused(slow_server: LiveServer) 
         answer = send(slow_server, *VIDEOS.values())
         assert problem_of(answer) == (429, "queue_full")
         assert int(answer.headers["retry-after"]) > 0
+    check_nothing_is_left(slow_server)
+
+
+def test_a_video_for_which_the_disk_has_no_room_fails_alone(slow_server: LiveServer) -> None:
+    pid, large = slow_server.process.pid, padded(3 * 2**20)
+    before = resource.prlimit(pid, resource.RLIMIT_FSIZE, (2 * 2**20, resource.RLIM_INFINITY))
+    try:
+        answer = send(slow_server, VIDEOS["blue"], large, VIDEOS["green"])
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
+    assert outcomes(answer) == ["blue", "storage_full", "green"]
+    assert answer.json()["results"][1]["retry_after_seconds"] > 0
+    assert outcomes(send(slow_server, large)) == ["red"]
     check_nothing_is_left(slow_server)
 
 
