@@ -13,7 +13,8 @@ from app.api.dependencies import ServiceDependency
 from app.api.documented import ASKED, answer, problems
 from app.api.examples import MODEL_VERSIONS, UNLOADED
 from app.api.models import versions_body
-from app.api.schemas import ModelVersionsBody, UnloadedBody, VersionQuery
+from app.api.queries import VersionQuery
+from app.api.schemas import ModelVersionsBody, UnloadedBody
 from app.errors import Draining, ModelManagementOff, ModelRejected, NotReady, UnknownModel
 from clips.manifest import ModelName
 
