@@ -84,7 +84,7 @@ def test_lanes_have_sessions_of_their_own_and_keep_answers_apart(tmp_path: Path)
 
 
 def test_a_session_takes_no_more_memory_than_allowed(tmp_path: Path) -> None:
-    """16 MiB hold the model and few clips: the batch is made smaller until it fits, or the model is refused; nothing crashes."""
+    """16 MiB hold the model and few clips: batches are made smaller until they fit; nothing crashes."""
     publish(tmp_path, work=10)
     plan = PlanRequest(processors=1, gpu=GpuOptions(memory_bytes=16 * 2**20))
     engine = load_engine(published_models(tmp_path)[0], "cuda", plan)
