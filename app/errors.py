@@ -41,7 +41,7 @@ class Problem(Exception):
     code: str = "internal_error"
     title: ClassVar[str] = "Something went wrong in the server"
     detail: str = "The request was understood but could not be answered; try again later."
-    retry_after_seconds: ClassVar[int | None] = None
+    retry_after_seconds: int | None = None
 
     def __init__(self, detail: str | None = None) -> None:
         self.detail = detail or self.detail
@@ -181,8 +181,12 @@ class QueueFull(Problem):
     """More clips wait than the server admits."""
 
     status, code, title = 429, "queue_full", "The server is busy"
-    detail = "As many videos wait as the server admits; try again shortly."
+    detail = "As many videos wait as the server admits; try again after the time in Retry-After."
     retry_after_seconds = 1
+
+    def __init__(self, retry_after_seconds: int = 1) -> None:
+        super().__init__()
+        self.retry_after_seconds = retry_after_seconds
 
 
 class InternalError(Problem):

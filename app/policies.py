@@ -16,7 +16,10 @@ from app.settings import Settings
 
 def admission_policy(settings: Settings) -> AdmissionPolicy:
     """How many may be inside."""
-    return AdmissionPolicy(settings.max_queue_size, settings.max_uploads)
+    workers = settings.decode_workers or usable_processors()
+    return AdmissionPolicy(
+        settings.max_queue_size, settings.max_uploads, settings.max_wait_ms / 1000, keeps_busy=workers + usable_processors()
+    )
 
 
 def decode_policy(settings: Settings) -> DecodePolicy:

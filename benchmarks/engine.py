@@ -1,11 +1,15 @@
-"""Clips a second of the bare ONNX session: every published variant, batches of 1 to 16, on the CPU.
+"""Clips a second of the bare ONNX session on the CPU: every published variant, batches of 1 to 16, in one lane or several.
 
-Variants and batch sizes take turns, round after round, so that a noisy machine troubles all alike.
+    1x2     one run at a time, on two threads
+    2x1     two runs at a time, on one thread each
+
+Variants, lanes and batch sizes take turns, round after round, so that a noisy machine troubles all alike.
 """
 
 import argparse
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
 
@@ -32,33 +36,45 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="rounds over all cases (default: %(default)s)")
     args = parser.parse_args()
     manifest = Manifest.read(args.model)
-    threads = len(os.sched_getaffinity(0))
-    sessions = {v.precision: session(args.model / v.file, threads) for v in manifest.variants}
-    if args.fp32:
-        sessions["fp32"] = session(args.fp32, threads)
-    seconds: dict[str, dict[int, list[float]]] = {precision: {size: [] for size in BATCH_SIZES} for precision in sessions}
-    random = np.random.default_rng(0)
+    cores = len(os.sched_getaffinity(0))
+    files = {v.precision: args.model / v.file for v in manifest.variants} | ({"fp32": args.fp32} if args.fp32 else {})
+    cases = [Case(precision, file, lanes, cores // lanes) for precision, file in files.items() for lanes in {1, cores}]
+    seconds: dict[str, dict[int, list[float]]] = {case.name: {size: [] for size in BATCH_SIZES} for case in cases}
     for turn in range(args.rounds + 1):
-        for precision, run in sessions.items():
+        for case in cases:
             for size in BATCH_SIZES:
-                clips = random.integers(0, 256, (size, *manifest.clip_spec.shape), np.uint8)
-                start = time.perf_counter()
-                run.run(None, {"clips": clips})
+                clips = np.random.default_rng(0).integers(0, 256, (size, *manifest.clip_spec.shape), np.uint8)
+                passed = case.seconds(clips)
                 if turn:  # the first round warms up
-                    seconds[precision][size].append(time.perf_counter() - start)
-    rates = {p: {n: round(n / median(s), 2) for n, s in by_size.items()} for p, by_size in seconds.items()}
-    for precision, by_size in rates.items():
-        print(f"{precision}: " + "  ".join(f"batch {size}: {rate} clips/s" for size, rate in by_size.items()))
+                    seconds[case.name][size].append(passed)
+    rates = {c.name: {n: round(c.lanes * n / median(s), 2) for n, s in seconds[c.name].items()} for c in cases}
+    for name, by_size in rates.items():
+        print(f"{name}: " + "  ".join(f"batch {size}: {rate} clips/s" for size, rate in by_size.items()))
     write_result(
         "engine",
         {
             "model": f"{manifest.name} {manifest.version}",
             "spec": manifest.clip_spec.model_dump(),
-            "intra_op_threads": threads,
             "clips_per_second": rates,
             "raw_seconds": seconds,
         },
     )
+
+
+class Case:
+    """One file in so many lanes; they share a session, as in the server."""
+
+    def __init__(self, precision: str, file: Path, lanes: int, threads: int) -> None:
+        self.name, self.lanes = f"{precision} {lanes}x{threads}", lanes
+        self._session = session(file, threads, spinning=False)
+        self._threads = ThreadPoolExecutor(lanes)
+
+    def seconds(self, clips: np.ndarray) -> float:
+        """Time in which every lane runs ``clips`` once."""
+        start = time.perf_counter()
+        for run in [self._threads.submit(self._session.run, None, {"clips": clips}) for _ in range(self.lanes)]:
+            run.result()
+        return time.perf_counter() - start
 
 
 def session(file: Path, threads: int, spinning: bool = True) -> ort.InferenceSession:

@@ -1,19 +1,34 @@
 """How many requests the server carries at once: one gate, passed before the first byte of the video is read.
 
-    door --(max_uploads)--> arriving --> received (max_queue_size): decode, queue, model --> answer
+    door --(max_uploads)--> arriving --> received (max_queue_size, max_wait): decode, queue, model --> answer
 
-Requests are refused at the door only: when ``max_queue_size`` videos were received and wait for their answer, or when
-``max_uploads`` are still arriving. Who is let in is never refused later for want of room, so no upload and no decoded clip is
-thrown away. Two counts, because a slow sender must not take the place of a video that is there: it takes one of the arriving.
-The price: what was arriving while the others filled up comes on top, so at most their sum is ever inside.
+Requests are refused at the door only: when ``max_queue_size`` videos were received and wait for their answer, when
+``max_uploads`` are still arriving, or when videos have waited longer than ``max_wait_seconds`` for some time. A video that is
+let in is never refused later for want of room, so no upload and no decoded clip is thrown away. Two counts, because a slow
+sender must not take the place of a video that is there: it takes one of the arriving. The price: what was arriving while the
+others filled up comes on top, so at most their sum is ever inside.
+
+A queue has two reasons. A burst goes away by itself: refusing it would waste a server that is idle soon after. More load than
+the server can take never goes away: then a long queue helps nobody, since each video waits for all of it and who gives up is
+answered too late. So a long wait is allowed for ``BURST_SECONDS``, and then the queue is kept short until the load is gone.
+
+Source: controlled delay (Nichols and Jacobson, RFC 8289), here at the door in place of dropping from the queue.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import ceil
+from time import monotonic
 
-from app.errors import QueueFull
+from app.errors import InferenceFailed, QueueFull, RefusedVideo
+from app.inference.pace import Pace
 from app.observability import metrics
+
+BURST_SECONDS = 0.25
+"""How long videos may wait for more than the longest wait before new ones are refused."""
+_LOAD_IS_GONE = 0.5
+"""Share of the longest wait below which a burst is allowed again."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +39,10 @@ class AdmissionPolicy:
     """Received and not yet answered, when the next is let in."""
     max_uploads: int
     """Still arriving."""
+    max_wait_seconds: float = 0.0
+    """For those that are received, but for bursts; 0 for no bound."""
+    keeps_busy: int = 1
+    """Videos that are let in whatever they wait: fewer would leave processors idle."""
 
     @property
     def max_videos(self) -> int:
@@ -36,18 +55,24 @@ class Place:
 
     def __init__(self, admission: "Admission") -> None:
         self._admission = admission
-        self._has_arrived = False
+        self._videos = 0
         admission.count(arriving=+1)
 
     def upload_ended(self) -> None:
         """The video is there: it now counts among those that wait for their answer."""
-        self._has_arrived = True
+        self._videos = 1
         self._admission.count(arriving=-1, received=+1)
 
-    def leave(self) -> None:
-        """The request is over."""
-        if self._has_arrived:
-            self._admission.count(received=-1)
+    def hold(self, clips: int) -> None:
+        """The request turned out to carry so many. Raises: QueueFull: there is no room for them beside the others."""
+        self._admission.check_room(clips - self._videos)
+        self._admission.count(received=clips - self._videos)
+        self._videos = clips
+
+    def leave(self, *, answered: bool) -> None:
+        """The request is over; ``answered``: after all the work that there was with it."""
+        if self._videos:
+            self._admission.count(received=-self._videos, answered=self._videos if answered else 0)
         else:
             self._admission.count(arriving=-1)
 
@@ -55,24 +80,64 @@ class Place:
 class Admission:
     """The gate. Used from one event loop."""
 
-    def __init__(self, policy: AdmissionPolicy) -> None:
-        self._policy = policy
+    def __init__(self, policy: AdmissionPolicy, clock: Callable[[], float] = monotonic) -> None:
+        self._policy, self._clock = policy, clock
         self._arriving = self._received = 0
+        self._pace = Pace()
+        self._long_wait_since: float | None = None
+
+    @property
+    def expected_wait_seconds(self) -> float:
+        """Until those that were received are answered, at the pace of the last ones."""
+        return self._received * self._pace.seconds_per_answer
 
     @contextmanager
     def enter(self) -> Iterator[Place]:
         """A place from the door to the answer. Raises: QueueFull."""
-        if self._received >= self._policy.max_queue_size or self._arriving >= self._policy.max_uploads:
+        if self._arriving >= self._policy.max_uploads:
             raise QueueFull
+        self.check_room(1)
+        if self._has_too_much_load():
+            raise QueueFull(self._retry_after_seconds())
         place = Place(self)
+        answered = False
         try:
             yield place
+            answered = True
+        except (RefusedVideo, InferenceFailed):
+            answered = True
+            raise
         finally:
-            place.leave()
+            place.leave(answered=answered)
 
-    def count(self, *, arriving: int = 0, received: int = 0) -> None:
+    def check_room(self, videos: int) -> None:
+        """Raises: QueueFull: so many more would be more than the queue may hold."""
+        if self._received + videos > self._policy.max_queue_size:
+            raise QueueFull(self._retry_after_seconds())
+
+    def count(self, *, arriving: int = 0, received: int = 0, answered: int = 0) -> None:
         """Called by places alone."""
+        if not self._received:
+            self._pace.work_begins(self._clock())
         self._arriving += arriving
         self._received += received
+        for _ in range(answered):
+            self._pace.answered(self._clock())
         metrics.UPLOADS.set(self._arriving)
         metrics.ADMITTED.set(self._received)
+        metrics.EXPECTED_WAIT_SECONDS.set(self.expected_wait_seconds)
+
+    def _has_too_much_load(self) -> bool:
+        """Whether the wait has been too long for longer than a burst lasts."""
+        longest, wait = self._policy.max_wait_seconds, self.expected_wait_seconds
+        if wait < _LOAD_IS_GONE * longest:
+            self._long_wait_since = None
+        if not longest or wait <= longest or self._received < self._policy.keeps_busy:
+            return False
+        if self._long_wait_since is None:
+            self._long_wait_since = self._clock()
+        return self._clock() - self._long_wait_since >= BURST_SECONDS
+
+    def _retry_after_seconds(self) -> int:
+        """When the wait will be what it may be, if nobody else comes."""
+        return max(1, ceil(self.expected_wait_seconds - self._policy.max_wait_seconds))

@@ -19,9 +19,10 @@ async def infer_clips(batcher: Batcher, clips: Iterable[NDArray[np.uint8]], dead
 
     Raises: QueueFull, DeadlineExceeded, Draining, InferenceFailed.
     """
+    flow = object()
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(batcher.infer(clip, deadline)) for clip in clips]
+            tasks = [group.create_task(batcher.infer(clip, deadline, flow)) for clip in clips]
     except BaseExceptionGroup as problems:
         raise problems.exceptions[0] from None
     outcomes = [task.result() for task in tasks]

@@ -47,6 +47,9 @@ BATCH_SIZE = Histogram("clipserve_batch_size", "Clips in one run of the model.",
 QUEUE_LENGTH = Gauge("clipserve_queue_length", "Clips that wait for the model.", ["model"])
 UPLOADS = Gauge("clipserve_uploads", "Videos that are still arriving.")
 ADMITTED = Gauge("clipserve_admitted", "Videos that were received and wait for their answer.")
+EXPECTED_WAIT_SECONDS = Gauge(
+    "clipserve_expected_wait_seconds", "Until the videos that were received are answered, at the pace of the last ones."
+)
 DECODE_WORKERS_REPLACED = Counter(
     "clipserve_decode_workers_replaced", "Decode processes that died, were killed or made way for a fresh one.", ["reason"]
 )

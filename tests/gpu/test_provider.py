@@ -1,15 +1,20 @@
 """CUDA as it really runs. Skipped where there is no GPU; CLIPSERVE_REQUIRE_GPU=1 makes that a failure."""
 
+import asyncio
 import os
 from pathlib import Path
+from time import monotonic
 
 import numpy as np
 import pytest
 
-from app.inference.engine import load_engine
+from app.inference.batcher import Batcher, BatchPolicy
+from app.inference.engine import Engine, load_engine
 from app.inference.execution_plan import PlanRequest
+from app.inference.provider_options import GpuOptions
 from app.inference.repository import published_models
-from tests.colour_model import LABELS, publish
+from clips.errors import CommandError
+from tests.colour_model import LABELS, SPEC, publish
 from tests.live_server import running_server
 from tests.videos import BLUE, GREEN, RED, solid_picture, solid_video
 
@@ -35,6 +40,69 @@ def test_auto_takes_the_gpu_and_its_answers_are_right(tmp_path: Path) -> None:
 def test_a_gpu_prefers_fp16(tmp_path: Path) -> None:
     publish(tmp_path, precisions=("fp32", "fp16", "int8"))
     assert load_engine(published_models(tmp_path)[0], "cuda", PLAN).variant.precision == "fp16"
+
+
+def all_sizes(engine: Engine, largest: int) -> None:
+    """Every batch size, filled up to its bucket, gives what single clips give."""
+    clips = list(np.random.default_rng(0).integers(0, 256, (largest, *SPEC.shape), np.uint8))
+    for session in engine.sessions:
+        alone = np.concatenate([session.run([clip]) for clip in clips])
+        for size in range(1, largest + 1):
+            assert np.abs(session.run(clips[:size]) - alone[:size]).max() <= 1e-3
+
+
+@pytest.mark.parametrize("cuda_graphs", [False, True])
+def test_every_batch_size_gives_the_same_rows(tmp_path: Path, cuda_graphs: bool) -> None:
+    publish(tmp_path)
+    plan = PlanRequest(processors=1, max_batch_size=9, gpu=GpuOptions(cuda_graphs=cuda_graphs))
+    engine = load_engine(published_models(tmp_path)[0], "cuda", plan)
+    all_sizes(engine, 9)
+    engine.close()
+
+
+def test_host_memory_is_pinned(tmp_path: Path) -> None:
+    publish(tmp_path)
+    engine = load_engine(published_models(tmp_path)[0], "cuda", PLAN)
+    assert engine.sessions[0].pinning_problem is None
+
+
+def test_lanes_have_sessions_of_their_own_and_keep_answers_apart(tmp_path: Path) -> None:
+    publish(tmp_path)
+    engine = load_engine(published_models(tmp_path)[0], "cuda", PlanRequest(1, lanes=2, max_batch_size=8))
+    assert len(engine.sessions) == 2
+    clips = list(np.random.default_rng(0).integers(0, 256, (500, *SPEC.shape), np.uint8))
+    expected = np.concatenate([engine.sessions[0].run([clip]) for clip in clips])
+
+    async def test() -> None:
+        policy = BatchPolicy(max_batch_size=8, max_queue_size=500, lanes=2)
+        queue = Batcher("colours/1", SPEC.shape, len(LABELS), engine.run, policy)
+        outcomes = await asyncio.gather(*(queue.infer(clip, monotonic() + 60) for clip in clips))
+        assert np.abs(np.stack([outcome.probabilities for outcome in outcomes]) - expected).max() <= 1e-3
+        await queue.close()
+
+    asyncio.run(test())
+
+
+def test_a_session_takes_no_more_memory_than_allowed(tmp_path: Path) -> None:
+    """16 MiB hold the model and few clips: batches are made smaller until they fit; nothing crashes."""
+    publish(tmp_path, work=10)
+    plan = PlanRequest(processors=1, gpu=GpuOptions(memory_bytes=16 * 2**20))
+    engine = load_engine(published_models(tmp_path)[0], "cuda", plan)
+    assert engine.plan.max_batch_size >= 1
+
+
+def test_tensorrt_runs_or_says_what_is_missing(tmp_path: Path) -> None:
+    publish(tmp_path / "models")
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    plan = PlanRequest(processors=1, max_batch_size=4, gpu=GpuOptions(cache_folder=str(cache)))
+    try:
+        engine = load_engine(published_models(tmp_path / "models")[0], "tensorrt", plan)
+    except CommandError as refusal:
+        pytest.skip(str(refusal))
+    assert engine.provider == "tensorrt"
+    assert list(cache.glob("*.engine"))
+    all_sizes(engine, 4)
 
 
 def test_the_server_answers_from_the_gpu(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def waiting_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveSer
     settings = {
         "max_batch_size": MAX_BATCH_SIZE,
         "max_queue_delay_ms": LONG_MS,
-        "max_queue_size": 3,
+        "max_queue_size": 4,
         "upload_timeout_seconds": 2,
     }
     with running_server(folder / "models", folder / "log", **settings) as live:
@@ -109,15 +109,15 @@ def test_one_request_too_many_is_refused_and_told_when_to_return(waiting_server:
         leaving_request(waiting_server, body),
     ):
         waiting_server.until(lambda: waiting_server.metric("clipserve_admitted ") == 3)
-        refused = infer(waiting_server, RED)
+        refused = infer(waiting_server, RED, BLUE)
     error(refused, 429)
     assert int(refused.headers["retry-after"]) > 0
     waiting_server.until(lambda: waiting_server.metric("clipserve_admitted ") == 0)
 
 
 def test_a_request_may_hold_as_many_clips_as_may_wait(waiting_server: LiveServer) -> None:
-    body, headers = binary_request(solid_clips(*[RED] * 4))
-    assert "1 to 3 clips" in error(waiting_server.client.post(INFER, content=body, headers=headers), 400)
+    body, headers = binary_request(solid_clips(*[RED] * 5))
+    assert "1 to 4 clips" in error(waiting_server.client.post(INFER, content=body, headers=headers), 400)
 
 
 def test_a_body_that_does_not_arrive_is_answered(waiting_server: LiveServer) -> None:

@@ -1,6 +1,7 @@
 """``POST /v2/models/{name}/infer``: clips that were decoded elsewhere in, probabilities out."""
 
 import asyncio
+from collections.abc import Awaitable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from time import monotonic
@@ -18,6 +19,7 @@ from app.api.v2.models import ExactModel, NewestModel
 from app.api.v2.protocol import PREFIX
 from app.api.v2.reference import HEADER_LENGTH, described_infer_answers, described_infer_request
 from app.errors import DeadlineExceeded, MalformedRequest
+from app.inference.admission import Place
 from app.inference.batch_run import Probabilities
 from app.inference.predecoded import infer_clips
 from app.inference.served import ServedModel
@@ -56,7 +58,9 @@ async def _infer(request: Request, service: Service, model: ServedModel) -> Resp
                 uploading = received_body(request, service.upload_limits, contract.max_body_bytes)
                 body = await stack.enter_async_context(uploading)
             place.upload_ended()
-            work = _inferred(body, header_bytes, contract, model, service.request_timeout_ms / 1000)
+            longest_seconds = service.request_timeout_ms / 1000
+            reading = _read(body, header_bytes, contract, longest_seconds)
+            work = _inferred(reading, model, place, longest_seconds)
             message, probabilities = await while_connected(request, work)
     answer = infer_answer(message, model.manifest, probabilities)
     if answer.header_bytes is None:
@@ -75,11 +79,12 @@ def _header_bytes(request: Request) -> int | None:
 
 
 async def _inferred(
-    body: memoryview, header_bytes: int | None, contract: TensorContract, model: ServedModel, longest_seconds: float
+    reading: Awaitable[InferMessage], model: ServedModel, place: Place, longest_seconds: float
 ) -> tuple[InferMessage, Probabilities]:
     """Raises: MalformedRequest, QueueFull, DeadlineExceeded, Draining, InferenceFailed."""
     started = monotonic()
-    message = await _read(body, header_bytes, contract, longest_seconds)
+    message = await reading
+    place.hold(len(message.clips))
     seconds = min(longest_seconds, message.timeout_seconds or longest_seconds)
     return message, await infer_clips(model.batcher, message.clips, started + seconds)
 

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 import pytest
 
 from app.errors import QueueFull
-from app.inference.admission import Admission, AdmissionPolicy
+from app.inference.admission import BURST_SECONDS, Admission, AdmissionPolicy
 
 
 def gate(*, max_queue_size: int = 2, max_uploads: int = 3) -> Admission:
@@ -68,6 +68,163 @@ def test_no_more_than_the_sum_is_ever_inside() -> None:
             place.upload_ended()
         assert len(received) + len(arriving) <= policy.max_videos
         assert not is_open(admission)
+
+
+class Clock:
+    """Time that goes on when told to."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Server:
+    """Videos inside, and a server that answers one every tenth of a second."""
+
+    def __init__(self, max_wait_seconds: float = 1.0, max_queue_size: int = 100) -> None:
+        self.clock = Clock()
+        policy = AdmissionPolicy(max_queue_size, 100, max_wait_seconds, keeps_busy=2)
+        self.admission = Admission(policy, self.clock)
+        self.inside: list[ExitStack] = []
+
+    def arrive(self) -> QueueFull | None:
+        """One video more, or why not."""
+        stack = ExitStack()
+        try:
+            stack.enter_context(self.admission.enter()).upload_ended()
+        except QueueFull as refusal:
+            return refusal
+        self.inside.append(stack)
+        return None
+
+    def work(self, answers: int = 1) -> None:
+        for _ in range(answers):
+            self.clock.now += 0.1
+            self.inside.pop(0).close()
+
+    def refusals(self, seconds: float, arrivals_per_answer: int) -> list[QueueFull | None]:
+        """What those are told who arrive, so many for each answer."""
+        told = []
+        for _ in range(round(seconds / 0.1)):
+            told += [self.arrive() for _ in range(arrivals_per_answer)]
+            self.work()
+        return told
+
+
+def warm(**policy: float) -> Server:
+    """A server that knows its pace."""
+    server = Server(**policy)  # type: ignore[arg-type]
+    server.refusals(3.0, arrivals_per_answer=1)
+    return server
+
+
+def test_the_pace_is_that_of_the_work_whatever_the_idle_time() -> None:
+    server = warm()
+    server.clock.now += 1000
+    for _ in range(5):
+        assert server.arrive() is None
+    assert server.admission.expected_wait_seconds == pytest.approx(0.5, rel=0.1)
+
+
+def test_answers_that_come_together_count_as_what_they_are() -> None:
+    server = Server()
+    for _ in range(20):
+        for _ in range(8):
+            server.arrive()
+        server.clock.now += 0.8
+        for _ in range(8):
+            server.inside.pop(0).close()
+    server.arrive()
+    assert server.admission.expected_wait_seconds == pytest.approx(0.1, rel=0.15)
+
+
+def test_a_burst_may_fill_the_queue() -> None:
+    server = warm()
+    assert [server.arrive() for _ in range(90)] == [None] * 90
+    assert server.admission.expected_wait_seconds > 5
+
+
+def test_standing_load_is_refused_beyond_the_longest_wait_and_no_capacity_is_lost() -> None:
+    server = warm()
+    server.refusals(2.0, arrivals_per_answer=3)
+    told = server.refusals(10.0, arrivals_per_answer=3)
+    assert told.count(None) == pytest.approx(100, abs=10), "as many as are answered"
+    assert server.admission.expected_wait_seconds <= 1.2
+
+
+def test_who_is_refused_is_told_when_the_queue_will_be_short() -> None:
+    server = warm()
+    for _ in range(60):
+        server.arrive()
+    server.clock.now += BURST_SECONDS
+    assert server.arrive() is None or server.arrive()
+    server.clock.now += BURST_SECONDS
+    refusal = server.arrive()
+    assert refusal
+    assert refusal.retry_after_seconds == pytest.approx(server.admission.expected_wait_seconds - 1.0, abs=1.0)
+    assert refusal.retry_after_seconds >= 5
+
+
+def test_bursts_are_welcome_again_once_the_load_is_gone() -> None:
+    server = warm()
+    assert any(server.refusals(5.0, arrivals_per_answer=3))
+    server.work(len(server.inside))
+    assert [server.arrive() for _ in range(50)] == [None] * 50
+
+
+def test_a_slow_model_is_kept_busy_whatever_the_wait() -> None:
+    server = warm(max_wait_seconds=0.01)
+    for _ in range(20):
+        assert server.arrive() is None
+        server.work()
+    server.arrive()
+    server.clock.now += 10
+    assert server.arrive() is None
+
+
+def test_without_a_longest_wait_the_queue_size_alone_counts() -> None:
+    server = warm(max_wait_seconds=0.0, max_queue_size=30)
+    told = server.refusals(5.0, arrivals_per_answer=3)
+    assert len(server.inside) == 29
+    assert any(told)
+
+
+def test_a_request_that_carries_many_clips_counts_as_many() -> None:
+    admission = gate(max_queue_size=4)
+    with admission.enter() as place:
+        place.upload_ended()
+        place.hold(4)
+        assert not is_open(admission)
+    assert is_open(admission)
+
+
+def ask_for(admission: Admission, clips: int) -> None:
+    with admission.enter() as place:
+        place.upload_ended()
+        place.hold(clips)
+
+
+def test_clips_for_which_there_is_no_room_are_refused_and_leave_no_trace() -> None:
+    admission = gate(max_queue_size=4)
+    with admission.enter() as first:
+        first.upload_ended()
+        with pytest.raises(QueueFull):
+            ask_for(admission, 4)
+        with admission.enter() as place:
+            place.upload_ended()
+            place.hold(3)
+            assert not is_open(admission)
+    assert is_open(admission)
+
+
+def test_who_leaves_before_the_answer_says_nothing_about_the_pace() -> None:
+    server = warm()
+    before = server.admission._pace.seconds_per_answer
+    with pytest.raises(RuntimeError):
+        fail(server.admission, arrived=True)
+    assert server.admission._pace.seconds_per_answer == before
 
 
 def fail(admission: Admission, *, arrived: bool) -> None:

@@ -1,0 +1,35 @@
+"""How fast the server answers while it has work: what the next video has to expect."""
+
+from math import exp
+
+_MEMORY_SECONDS = 5.0
+"""What lies so far back counts a third."""
+
+
+class Pace:
+    """Answers and the time in which there was work, both fading with their age.
+
+    work      |=====|     |=========|        time without work does not count: an idle server is not a slow one
+    answers       x x        x  x  x
+    """
+
+    def __init__(self) -> None:
+        self._busy_seconds = self._answers = 0.0
+        self._since = 0.0
+
+    @property
+    def seconds_per_answer(self) -> float:
+        """0 until the first answer."""
+        return self._busy_seconds / self._answers if self._answers else 0.0
+
+    def work_begins(self, now: float) -> None:
+        """The first video is there. ``now`` is a time of a monotonic clock, s."""
+        self._since = now
+
+    def answered(self, now: float) -> None:
+        """One video is done. Several at once, as a batch gives them, count as what they are."""
+        passed = now - self._since
+        fading = exp(-passed / _MEMORY_SECONDS)
+        self._busy_seconds = self._busy_seconds * fading + passed
+        self._answers = self._answers * fading + 1
+        self._since = now
