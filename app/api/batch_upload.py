@@ -10,6 +10,8 @@ The door has room for one video or the request is refused; a later file that fin
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from time import perf_counter
+from types import TracebackType
+from typing import Self
 
 from fastapi import Request
 
@@ -21,6 +23,9 @@ from app.inference.admission import Admission, Place
 from app.inference.video_file import VideoFile
 
 FILES_FIELD = "files"
+
+Failure = tuple[type[BaseException] | None, BaseException | None, TracebackType | None]
+"""What ``__exit__`` is told."""
 
 
 @asynccontextmanager
@@ -45,7 +50,7 @@ async def received_videos(
 
 
 class BatchVideo:
-    """One file: its video, or what is wrong with it."""
+    """One file: its video, or what is wrong with it. Its place and bytes are given back as a block with it ends; twice is fine."""
 
     def __init__(self, max_bytes: int) -> None:
         self.upload_seconds: float | None = None
@@ -96,13 +101,15 @@ class BatchVideo:
         if self._place and not self._problem:
             self._place.upload_ended()
 
-    def close(self) -> None:
-        """Give place and bytes back; once is enough, twice is fine."""
-        self._held.close()
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *failure: *Failure) -> None:
+        self._held.__exit__(*failure)  # the place asks what the end was like
 
     def _refuse(self, problem: Problem) -> None:
         self._problem = problem
-        self.close()
+        self._held.close()
 
 
 class _Arrivals:
@@ -116,12 +123,12 @@ class _Arrivals:
         self._first.admit(admission)
         self._bytes = 0
 
-    def __enter__(self) -> "_Arrivals":
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *failure: *Failure) -> None:
         for video in (self._first, *self.videos):
-            video.close()
+            video.__exit__(*failure)
 
     def begin_file(self) -> Sink:
         """A file begins; its bytes go to what is returned, which raises UploadTooLarge."""

@@ -81,14 +81,13 @@ async def _outcomes(
 
     async def outcome(video: BatchVideo) -> _Outcome:
         with keep_record() as stages:
+            if video.upload_seconds is not None:
+                record("upload", video.upload_seconds)
             try:
-                if video.upload_seconds is not None:
-                    record("upload", video.upload_seconds)
-                return _Outcome(await classifier.classify(video.video, model, timeout_seconds, flow), stages)
+                with video:
+                    return _Outcome(await classifier.classify(video.video, model, timeout_seconds, flow), stages)
             except Problem as problem:
                 return _Outcome(problem, stages)
-            finally:
-                video.close()
 
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(outcome(video)) for video in videos]

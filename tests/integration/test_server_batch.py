@@ -44,7 +44,7 @@ def slow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer
     """Its model takes a part of a second for each clip, one after the other, and few videos find a place."""
     folder = tmp_path_factory.mktemp("slow")
     publish(folder / "models", work=60)
-    settings = {"intra_op_threads": 1, "max_batch_size": 1, "max_uploads": 20}
+    settings = {"intra_op_threads": 1, "max_batch_size": 1, "max_uploads": 20, "max_wait_ms": 0}
     with running_server(folder / "models", folder / "log", **settings) as live:
         yield live
 
