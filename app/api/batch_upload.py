@@ -50,7 +50,7 @@ async def received_videos(
 
 
 class BatchVideo:
-    """One file: its video, or what is wrong with it. Its place and bytes are given back as a block with it ends; twice is fine."""
+    """One file: its video, or what is wrong with it. Place and bytes are given back as a block with it ends; twice is fine."""
 
     def __init__(self, max_bytes: int) -> None:
         self.upload_seconds: float | None = None
