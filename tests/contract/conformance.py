@@ -4,11 +4,17 @@ import json
 import subprocess
 import sys
 from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.live_server import ROOT, LiveServer
+from tests.colour_model import publish
+from tests.live_server import ROOT, LiveServer, running_server
+
+MODEL, SPARE_VERSION, KEPT_VERSION = "colours", 1, 2
+"""The server starts with the newest version; the other one may be loaded and unloaded."""
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 
@@ -25,6 +31,16 @@ class Conformance:
     """Schemathesis found nothing, and could do all that it wanted to."""
     output: str
     """What Schemathesis printed, with a command that repeats each failure."""
+
+
+@contextmanager
+def served(folder: Path, api_key: str | None) -> Iterator[LiveServer]:
+    """A server for requests of all kinds. With an ``api_key`` it asks for it, and manages models. Writes into ``folder``."""
+    for version in (SPARE_VERSION, KEPT_VERSION):
+        publish(folder / "models", MODEL, version)
+    settings = {} if api_key is None else {"api_keys": api_key, "model_management": "on"}
+    with running_server(folder / "models", folder / "log.jsonl", **settings) as live:
+        yield live
 
 
 def conformance(live: LiveServer, folder: Path, cases: int, seed: int, api_key: str | None = None) -> Conformance:
