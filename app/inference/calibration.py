@@ -1,8 +1,8 @@
 """Lanes, threads and batch size by measuring them at the start, each for as long as a few runs take.
 
 Nothing of it can be known before: on two cores, an INT8 ResNet-50 gives a tenth more clips in two lanes of one thread than in
-one of two, and batches slow it down; a GPU wants batches. Some candidates need less time: the smaller batch, or fewer lanes,
-is taken where the larger is hardly faster, because its clips are answered sooner.
+one of two, and batches slow it down; a GPU wants batches. Where a larger batch is hardly faster the smaller one is taken,
+because its clips are answered sooner.
 """
 
 import time
@@ -24,8 +24,9 @@ OpenSession = Callable[[int, int], Session]
 """Threads and largest batch to a session that was not run yet."""
 
 _WORTH_IT = 1.05
-"""So much faster must a larger batch be, or a division in which a batch takes longer; less is noise."""
+"""So much faster must a larger batch be, or another division; less is noise."""
 _LONE_WORTH_IT = 1.25
+_NOISE = 1.02
 _ROUND_SECONDS = 0.05
 _ROUNDS = 2
 
@@ -57,10 +58,6 @@ class Trial:
         return self.clips_per_second[self.batch_size]
 
     @property
-    def batch_seconds(self) -> float:
-        return self.lanes * self.batch_size / self.rate
-
-    @property
     def single_rate(self) -> float:
         """Clips a second, of one lane, one at a time; 0 where it was not tried."""
         return self.clips_per_second.get(1, 0.0) / self.lanes
@@ -73,22 +70,28 @@ def calibrate(open_session: OpenSession, clip_shape: tuple[int, ...], provider: 
     """
     clip = np.random.default_rng(0).integers(0, 256, clip_shape, np.uint8)
     trials = [_try(open_session, division, clip, provider, asked) for division in asked.divisions(provider)]
-    chosen, quickest = choose(trials)
-    if provider != "cpu":  # a GPU has no processors to hand out
-        quickest = chosen
+    chosen, quickest = choose(trials, on_processors=provider == "cpu")
     for session in (session for trial in trials if trial not in (chosen, quickest) for session in trial.sessions):
         session.close()
+    for session in {*chosen.sessions, *quickest.sessions}:
+        session.shrink()
     plan = ExecutionPlan(chosen.lanes, chosen.threads, chosen.batch_size, quickest.threads, round(chosen.rate, 2))
     return Calibrated(plan, chosen.sessions, None if quickest is chosen else quickest.sessions[0])
 
 
-def choose(trials: Sequence[Trial]) -> tuple[Trial, Trial]:
-    """For clips that come together: the fastest, or one as good as that whose batches take less time.
+def choose(trials: Sequence[Trial], *, on_processors: bool = True) -> tuple[Trial, Trial]:
+    """What clips that come together get, and what one gets that is alone.
 
-    For one that is alone: the quickest; the same as the first where that is hardly slower.
+    Together: the fastest. Of those that are about as fast, on processors the one with most lanes, which hardly depends on what
+    else the machine does; on a GPU, where each lane takes memory, the one with fewest. Alone: the quickest for one clip, where
+    that is much sooner; a GPU has nothing more to give it.
     """
     fastest = max(trial.rate for trial in trials)
-    chosen = min((trial for trial in trials if trial.rate * _WORTH_IT >= fastest), key=lambda trial: trial.batch_seconds)
+    good = [trial for trial in trials if trial.rate * _WORTH_IT >= fastest]
+    if not on_processors:
+        fewest = min(good, key=lambda trial: trial.lanes)
+        return fewest, fewest
+    chosen = max(good, key=lambda trial: trial.lanes)
     quickest = max(trials, key=lambda trial: trial.single_rate)
     return chosen, quickest if quickest.single_rate >= _LONE_WORTH_IT * chosen.single_rate else chosen
 
@@ -100,19 +103,35 @@ def _try(
     sizes = asked.batch_sizes(provider)
     num_sessions = 1 if provider == "cpu" else lanes
     sessions, sizes = _open_warm(lambda largest: open_session(threads, largest), num_sessions, sizes, provider)
-    rates: dict[int, float] = {}
+    speeds: dict[int, _Speed] = {}
     best = sizes[0]
     for size in sizes:
         try:
-            rates[size] = _clips_per_second(sessions, lanes, [clip] * size)
+            speeds[size] = _speed(sessions, lanes, [clip] * size)
         except OutOfDeviceMemory:
             if size == sizes[0]:
                 raise
             break
-        if size > best and rates[size] < _WORTH_IT * rates[best]:
+        if size > best and not speeds[size].is_worth_more_than(speeds[best], on_processors=provider == "cpu"):
             break
         best = size
-    return Trial(lanes, threads, sessions, rates, best)
+    return Trial(lanes, threads, sessions, {size: speed.clips_per_second for size, speed in speeds.items()}, best)
+
+
+@dataclass(frozen=True)
+class _Speed:
+    clips_per_second: float
+    processor_seconds: float
+    """Of one clip."""
+
+    def is_worth_more_than(self, smaller: "_Speed", *, on_processors: bool) -> bool:
+        """Whether the clips of a larger batch are done so much sooner that waiting for them pays.
+
+        A busy machine disturbs every clock but that of the processors: what takes more of their time cannot be faster.
+        """
+        if on_processors and self.processor_seconds > _NOISE * smaller.processor_seconds:
+            return False
+        return self.clips_per_second >= _WORTH_IT * smaller.clips_per_second
 
 
 def _open_warm(
@@ -134,19 +153,24 @@ def _open_warm(
             return sessions, sizes
 
 
-def _clips_per_second(sessions: Sequence[Session], lanes: int, batch: Sequence[NDArray[np.uint8]]) -> float:
-    """Of all lanes at once; the better of a few rounds, because whatever disturbs a round only makes it longer."""
+def _speed(sessions: Sequence[Session], lanes: int, batch: Sequence[NDArray[np.uint8]]) -> _Speed:
+    """Of all lanes at once; the best of a few rounds, because whatever disturbs a round only makes it longer."""
     with ThreadPoolExecutor(lanes) as threads:
 
-        def seconds(repeats: int) -> float:
-            start = time.perf_counter()
+        def seconds(repeats: int) -> tuple[float, float]:
+            start, used = time.perf_counter(), time.process_time()
             runs = [threads.submit(_repeat, sessions[i % len(sessions)], batch, repeats) for i in range(lanes)]
             for run in runs:
                 run.result()
-            return (time.perf_counter() - start) / repeats
+            return (time.perf_counter() - start) / repeats, (time.process_time() - used) / repeats
 
-        repeats = max(1, ceil(_ROUND_SECONDS / seconds(1)))
-        return lanes * len(batch) / min(seconds(repeats) for _ in range(_ROUNDS))
+        rounds = [seconds(1)]
+        repeats = max(1, ceil(_ROUND_SECONDS / rounds[0][0]))
+        rounds = rounds if repeats == 1 else []  # a run that short says little
+        rounds += [seconds(repeats) for _ in range(_ROUNDS - len(rounds))]
+        passed, used = zip(*rounds, strict=True)
+        clips = lanes * len(batch)
+        return _Speed(clips / min(passed), min(used) / clips)
 
 
 def _repeat(session: Session, batch: Sequence[NDArray[np.uint8]], repeats: int) -> None:

@@ -90,6 +90,13 @@ class Session:
         except Exception as problem:  # onnxruntime's exceptions share no base class
             raise ProviderUnavailable(f"the model does not run: {_first_line(problem)}") from problem
 
+    def shrink(self) -> None:
+        """On a CPU, give back the memory that larger batches took and smaller ones do not need."""
+        if self.provider == "cpu":
+            options = ort.RunOptions()
+            options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+            self._session.run(None, {"clips": np.zeros((1, *self._clip_shape), np.uint8)}, options)
+
     def close(self) -> None:
         """Free what it holds beside the model."""
         if self._device_run:

@@ -43,9 +43,15 @@ def test_the_fastest_division_is_taken() -> None:
     assert choose([wide, narrow])[0] is narrow
 
 
-def test_of_two_that_are_as_good_the_one_whose_clips_are_sooner_answered_is_taken() -> None:
-    wide, narrow = trial(1, 2, {1: 26.5}), trial(2, 1, {1: 27.0})
-    assert choose([wide, narrow]) == (wide, wide)
+def test_of_two_that_are_as_good_processors_get_more_lanes_and_a_gpu_fewer() -> None:
+    one, two = trial(1, 2, {1: 27.5}), trial(2, 1, {1: 27.0})
+    assert choose([one, two])[0] is two
+    assert choose([one, two], on_processors=False) == (one, one)
+
+
+def test_lanes_of_a_gpu_must_be_worth_their_memory() -> None:
+    one, two = trial(1, 1, {32: 1000.0}, 32), trial(2, 1, {32: 1100.0}, 32)
+    assert choose([one, two], on_processors=False) == (two, two)
 
 
 def test_a_clip_that_is_alone_gets_the_division_that_is_quickest_for_one() -> None:
