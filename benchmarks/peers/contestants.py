@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,10 @@ _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AUTH_MODE": "disabled",
     "BENTOML_DO_NOT_TRACK": "True",
+    "BENTOML_HOME": str(Path(tempfile.gettempdir()) / "clipserve-bentoml"),
     "ORT_DISABLE_TELEMETRY": "1",
 }
+"""Nothing is sent to the makers, and nothing written to a home directory."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,11 @@ from benchmarks.peers.task import Task
 
 CLIENTS = 16
 TOLERANCE = 1e-5
+PATIENT_SECONDS = 60.0
+"""Time limit of a request at a peer outside of the overload: more than any takes."""
 _WARM_UP_SECONDS = 2.0
+_GATE_VIDEOS = 16
+_AT_ONCE = 4
 
 
 class WrongAnswers(Exception):
@@ -45,18 +49,20 @@ class Field:
 
         Raises: NotServing, WrongAnswers.
         """
-        task = replace(self.task, **protection)
+        task = replace(self.task, **({"give_up_seconds": PATIENT_SECONDS} | protection))
         configuration = configuration or self.configuration(contestant)
         with running(contestant, configuration, task, self.launch) as server:
-            asyncio.run(self._gate(server))
-            asyncio.run(closed_loop(server.client(), self.videos, 4, _WARM_UP_SECONDS))
+            at_once = 1 if task.limit else _AT_ONCE
+            asyncio.run(self._gate(server, at_once))
+            asyncio.run(closed_loop(server.client(), self.videos, at_once, _WARM_UP_SECONDS))
             yield server
 
-    async def _gate(self, server: Running) -> None:
-        """Every video, a few at a time so that batches are made; the top label and all probabilities must be the model's."""
+    async def _gate(self, server: Running, at_once: int) -> None:
+        """Videos, some ``at_once`` so that batches are made; the top label and all probabilities must be the model's."""
         client, expected = server.client(), self.expected["clips" if server.contestant.is_ours else self.task.decoder]
-        for start in range(0, len(self.videos), 4):
-            chunk = range(start, min(start + 4, len(self.videos)))
+        count = min(_GATE_VIDEOS, len(self.videos))
+        for start in range(0, count, at_once):
+            chunk = range(start, min(start + at_once, count))
             replies = await asyncio.gather(*(client.post(self.videos[i]) for i in chunk))
             for i, reply in zip(chunk, replies, strict=True):
                 check(server.contestant, reply, self.labels, expected[i])

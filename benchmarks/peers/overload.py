@@ -21,6 +21,7 @@ IN_TIME_SECONDS = 1.0
 ROOM_SECONDS = 0.8
 _PROBE_PAUSE_SECONDS = 0.25
 _RECOVERY_SECONDS = 30.0
+_AS_SHIPPED = {"limit": None, "give_up_seconds": None}
 
 
 def overload(field: Field, capacities: dict[str, float], seconds: float, protected: bool) -> dict[str, Any]:
@@ -29,7 +30,7 @@ def overload(field: Field, capacities: dict[str, float], seconds: float, protect
     for factor in FACTORS:
         for contestant in field.contestants:
             capacity = capacities[contestant.name]
-            protection = _protection(capacity) if protected and not contestant.is_ours else {}
+            protection = _protection(capacity) if protected and not contestant.is_ours else _AS_SHIPPED
             with field.turn(contestant, **protection) as server:
                 row = asyncio.run(_overload(server, field.videos, factor * capacity, seconds))
                 row["resident_after_mib"] = server.resident_mib()

@@ -1,6 +1,6 @@
 """mosec: an HTTP server in Rust before Python worker processes, in one stage or in two (decode, then the model).
 
-``capacity`` bounds the requests inside, 429 beyond; each may take 3 s, its default, and is answered 408 then.
+``capacity`` bounds the requests inside, 429 beyond; ``timeout`` (3 s by default) ends one with 408.
 """
 
 import sys
@@ -61,6 +61,8 @@ def main() -> None:
     task = Task.from_environment()
     sys.argv[1:] = ["--address", "127.0.0.1", "--port", str(task.port), "--log-level", "warning"]
     sys.argv += ["--max-request-size", str(64 * 2**20)] + (["--capacity", str(task.limit)] if task.limit else [])
+    if task.give_up_seconds and task.limit is None:
+        sys.argv += ["--timeout", str(round(1000 * task.give_up_seconds))]
     server = Server()
     if task.style == TWO_STAGES:
         server.append_worker(Decoding, num=task.workers, route="/classify")

@@ -74,7 +74,11 @@ def _serve(task: Task, folder: str) -> None:
 def _application(task: Task) -> Any:
     batched = task.batch_size > 1
     ongoing = 2 * task.batch_size if batched else 1  # one batch at work, one in the making
-    queued = {} if task.limit is None else {"max_queued_requests": max(1, task.limit - ongoing * task.workers)}
+    queued = {}
+    if task.limit is not None:
+        # a request counts as queued until a replica has taken it, so a small queue refuses every burst
+        ongoing = min(ongoing, max(1, task.limit // (2 * task.workers)))
+        queued = {"max_queued_requests": max(1, task.limit - ongoing * task.workers)}
     deployment = serve.deployment(
         num_replicas=task.workers,
         max_ongoing_requests=ongoing,
