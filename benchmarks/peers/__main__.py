@@ -15,6 +15,8 @@ cores with the servers, and its cost counts against them; the bare limit has no 
 
 import argparse
 import json
+import signal
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -45,6 +47,7 @@ DEFAULT_PHASES = ("saturation", "latency", "overload")
 def main() -> None:
     """Measure, record, print."""
     args = _arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # servers are ended on the way out
     recorded = _recorded()
     tier = recorded["tiers"].setdefault(args.tier, {})
     videos = short_videos() if args.tier == "own" and args.clips is None else read_videos(args.clips, args.count)

@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,9 @@ _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AUTH_MODE": "disabled",
     "BENTOML_DO_NOT_TRACK": "True",
-    "BENTOML_HOME": str(Path(tempfile.gettempdir()) / "clipserve-bentoml"),
     "ORT_DISABLE_TELEMETRY": "1",
 }
-"""Nothing is sent to the makers, and nothing written to a home directory."""
+"""Nothing is sent to the makers, and no token is left in a home directory."""
 
 
 @dataclass(frozen=True)

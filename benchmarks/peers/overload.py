@@ -1,7 +1,7 @@
 """More arrivals than a server can answer: what is still answered in time, how the rest is refused, and how it recovers.
 
 Peers are set up as an operator would who has read their documentation and measured their capacity: room for what can be
-answered within about 0.8 s, as far as the framework can bound it (``protected``); or as they come (``as shipped``).
+answered within about 0.5 s, as far as the framework can bound it (``protected``); or as they come (``as shipped``).
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from benchmarks.record import percentiles
 
 FACTORS = (2, 3)
 IN_TIME_SECONDS = 1.0
-ROOM_SECONDS = 0.8
+ROOM_SECONDS = 0.5
 _PROBE_PAUSE_SECONDS = 0.25
 _RECOVERY_SECONDS = 30.0
 _AS_SHIPPED = {"limit": None, "give_up_seconds": None}

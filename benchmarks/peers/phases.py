@@ -65,11 +65,11 @@ def saturation(field: Field, bare: Bare, rounds: int, seconds: float) -> dict[st
 def _saturated(row: dict[str, list[Any]], limits: list[float]) -> dict[str, Any]:
     ratios = [round(rate / limit, 3) for rate, limit in zip(row["clips_per_second"], limits, strict=True)]
     return {
-        "median_clips_per_second": median(row["clips_per_second"]),
-        "median_ratio_to_bare": median(ratios),
-        "median_clips_per_cpu_second": median(row["clips_per_cpu_second"]),
-        "median_start_seconds": median(row["start_seconds"]),
-        "median_idle_mib": median(row["idle_mib"]),
+        "median_clips_per_second": round(median(row["clips_per_second"]), 3),
+        "median_ratio_to_bare": round(median(ratios), 3),
+        "median_clips_per_cpu_second": round(median(row["clips_per_cpu_second"]), 3),
+        "median_start_seconds": round(median(row["start_seconds"]), 3),
+        "median_idle_mib": round(median(row["idle_mib"]), 3),
         "ratios_to_bare": ratios,
         **row,
     }

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -65,8 +66,8 @@ def running(contestant: Contestant, configuration: Configuration, task: Task, la
     """A server of its own on a free port, which has answered. Raises: NotServing."""
     port = _free_port()
     command = _command(contestant, task, launch.python, port)
-    variables = {**environ, **contestant.environment(configuration, replace(task, port=port))}
-    with launch.log.open("wb") as output:
+    with tempfile.TemporaryDirectory(prefix="peer-", ignore_cleanup_errors=True) as folder, launch.log.open("wb") as output:
+        variables = {**environ, **contestant.environment(configuration, replace(task, port=port)), **_below(folder)}
         started = time.perf_counter()
         process = subprocess.Popen(command, stdout=output, stderr=output, env=variables)
         try:
@@ -74,6 +75,11 @@ def running(contestant: Contestant, configuration: Configuration, task: Task, la
             yield Running(contestant, port, time.perf_counter() - started, process.pid)
         finally:
             _end(process)
+
+
+def _below(folder: str) -> dict[str, str]:
+    """What servers leave behind goes with the turn."""
+    return {"TMPDIR": folder, "BENTOML_HOME": f"{folder}/bentoml"}
 
 
 def _command(contestant: Contestant, task: Task, python: Path, port: int) -> list[str]:

@@ -13,7 +13,9 @@ def print_tier(name: str, tier: dict[str, Any]) -> None:
 
 
 def _configurations(figures: dict[str, Any]) -> list[str]:
-    rows = [(name, label, median(seen)) for name, rates in figures["servers"].items() for label, seen in rates.items()]
+    rows = [
+        (name, label, round(median(seen), 2)) for name, rates in figures["servers"].items() for label, seen in rates.items()
+    ]
     return _table(("server", "configuration", "clips/s"), rows)
 
 
@@ -25,7 +27,7 @@ def _saturation(figures: dict[str, Any]) -> list[str]:
         "median_start_seconds",
         "median_idle_mib",
     )
-    rows = [(name, *(row[column] for column in columns)) for name, row in figures["servers"].items()]
+    rows = [(name, *(round(row[column], 2) for column in columns)) for name, row in figures["servers"].items()]
     heads = (
         "server",
         "share of the bare limit",
@@ -34,7 +36,13 @@ def _saturation(figures: dict[str, Any]) -> list[str]:
         "start to first answer, s",
         "idle memory, MiB",
     )
-    bare = ("bare limit", 1, *(median(figures["bare"][c]) for c in ("clips_per_second", "clips_per_cpu_second")), "", "")
+    bare = (
+        "bare limit",
+        1,
+        *(round(median(figures["bare"][c]), 2) for c in ("clips_per_second", "clips_per_cpu_second")),
+        "",
+        "",
+    )
     return _table(heads, [bare, *sorted(rows, key=lambda row: -row[1])])
 
 

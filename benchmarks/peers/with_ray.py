@@ -53,18 +53,13 @@ def main() -> None:
     """Serve until SIGTERM."""
     task = Task.from_environment()
     signal.signal(signal.SIGTERM, lambda *_: _stop())
-    with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True) as folder:
-        _serve(task, folder)
-
-
-def _serve(task: Task, folder: str) -> None:
     ray.init(
         num_cpus=task.workers,
         include_dashboard=False,
         log_to_driver=False,
         object_store_memory=256 * 2**20,
         _node_ip_address="127.0.0.1",
-        _temp_dir=folder,  # a short path: sockets lie below it
+        _temp_dir=tempfile.gettempdir(),
     )
     serve.start(http_options={"host": "127.0.0.1", "port": task.port})
     serve.run(_application(task), route_prefix="/classify", blocking=False)
