@@ -47,7 +47,8 @@ def model_start(settings: Settings) -> ModelStart:
             settings.lanes,
             settings.intra_op_threads,
             settings.max_batch_size,
-            GpuOptions(settings.gpu_memory_bytes, settings.cuda_graphs, settings.tensorrt_cache or None),
+            GpuOptions(settings.gpu_memory_bytes, settings.cuda_graphs, _tensorrt_folder(settings)),
+            settings.cache_path,
         ),
         batching=BatchPolicy(
             max_queue_delay_seconds=settings.max_queue_delay_ms / 1000, max_queue_size=admission_policy(settings).max_videos
@@ -59,3 +60,7 @@ def model_start(settings: Settings) -> ModelStart:
 def upload_limits(settings: Settings) -> UploadLimits:
     """What one body may cost."""
     return UploadLimits(settings.max_upload_bytes, settings.upload_timeout_seconds, settings.upload_min_bytes_per_second)
+
+
+def _tensorrt_folder(settings: Settings) -> str | None:
+    return str(settings.cache_path / "tensorrt") if settings.cache_path else None

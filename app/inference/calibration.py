@@ -5,11 +5,8 @@ one of two, and batches slow it down; a GPU wants batches. Where a larger batch 
 because its clips are answered sooner.
 """
 
-import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,16 +16,13 @@ from app.inference.batch_sizes import batch_buckets
 from app.inference.execution_plan import ExecutionPlan, PlanRequest
 from app.inference.provider_options import Provider
 from app.inference.session import Session
+from app.inference.speed import WORTH_IT, Speed, measure
 
 OpenSession = Callable[[int, int], Session]
 """Threads and largest batch to a session that was not run yet."""
 
-_WORTH_IT = 1.05
-"""So much faster must a larger batch be, or another division; less is noise."""
 _LONE_WORTH_IT = 1.25
-_NOISE = 1.02
-_ROUND_SECONDS = 0.05
-_ROUNDS = 2
+_UNDISTURBED = 0.95
 
 
 @dataclass(frozen=True)
@@ -40,6 +34,8 @@ class Calibrated:
     """One for all lanes on a CPU, one for each lane on a GPU."""
     lone: Session | None
     """For a run that has all processors to itself; None where it is no sooner there than in a lane."""
+    is_certain: bool
+    """Whether the plan is worth remembering."""
 
 
 @dataclass(frozen=True)
@@ -49,18 +45,24 @@ class Trial:
     lanes: int
     threads: int
     sessions: list[Session]
-    clips_per_second: dict[int, float]
+    speeds: dict[int, Speed]
     """By batch size; those that were tried."""
     batch_size: int
 
     @property
     def rate(self) -> float:
-        return self.clips_per_second[self.batch_size]
+        """Clips a second with the best batch size."""
+        return self.speeds[self.batch_size].clips_per_second
+
+    @property
+    def was_undisturbed(self) -> bool:
+        """Whether nobody else used the processors meanwhile: then another measurement would say the same."""
+        return self.speeds[self.batch_size].processors_used >= _UNDISTURBED * self.lanes * self.threads
 
     @property
     def single_rate(self) -> float:
         """Clips a second, of one lane, one at a time; 0 where it was not tried."""
-        return self.clips_per_second.get(1, 0.0) / self.lanes
+        return self.speeds[1].clips_per_second / self.lanes if 1 in self.speeds else 0.0
 
 
 def calibrate(open_session: OpenSession, clip_shape: tuple[int, ...], provider: Provider, asked: PlanRequest) -> Calibrated:
@@ -76,7 +78,19 @@ def calibrate(open_session: OpenSession, clip_shape: tuple[int, ...], provider: 
     for session in {*chosen.sessions, *quickest.sessions}:
         session.shrink()
     plan = ExecutionPlan(chosen.lanes, chosen.threads, chosen.batch_size, quickest.threads, round(chosen.rate, 2))
-    return Calibrated(plan, chosen.sessions, None if quickest is chosen else quickest.sessions[0])
+    certain = all(trial.was_undisturbed for trial in trials if trial.threads == 1)
+    return Calibrated(plan, chosen.sessions, None if quickest is chosen else quickest.sessions[0], certain)
+
+
+def prepare(open_session: OpenSession, plan: ExecutionPlan) -> Calibrated:
+    """What a plan for processors asks for, warm, without trying anything else. Raises: as ``calibrate``."""
+    session = open_session(plan.intra_op_threads, plan.max_batch_size)
+    session.warm_up([plan.max_batch_size])
+    if plan.lone_threads == plan.intra_op_threads:
+        return Calibrated(plan, [session], None, is_certain=True)
+    lone = open_session(plan.lone_threads, 1)
+    lone.warm_up([1])
+    return Calibrated(plan, [session], lone, is_certain=True)
 
 
 def choose(trials: Sequence[Trial], *, on_processors: bool = True) -> tuple[Trial, Trial]:
@@ -87,7 +101,7 @@ def choose(trials: Sequence[Trial], *, on_processors: bool = True) -> tuple[Tria
     that is much sooner; a GPU has nothing more to give it.
     """
     fastest = max(trial.rate for trial in trials)
-    good = [trial for trial in trials if trial.rate * _WORTH_IT >= fastest]
+    good = [trial for trial in trials if trial.rate * WORTH_IT >= fastest]
     if not on_processors:
         fewest = min(good, key=lambda trial: trial.lanes)
         return fewest, fewest
@@ -103,11 +117,11 @@ def _try(
     sizes = asked.batch_sizes(provider)
     num_sessions = 1 if provider == "cpu" else lanes
     sessions, sizes = _open_warm(lambda largest: open_session(threads, largest), num_sessions, sizes, provider)
-    speeds: dict[int, _Speed] = {}
+    speeds: dict[int, Speed] = {}
     best = sizes[0]
     for size in sizes:
         try:
-            speeds[size] = _speed(sessions, lanes, [clip] * size)
+            speeds[size] = measure(sessions, lanes, [clip] * size)
         except OutOfDeviceMemory:
             if size == sizes[0]:
                 raise
@@ -115,23 +129,7 @@ def _try(
         if size > best and not speeds[size].is_worth_more_than(speeds[best], on_processors=provider == "cpu"):
             break
         best = size
-    return Trial(lanes, threads, sessions, {size: speed.clips_per_second for size, speed in speeds.items()}, best)
-
-
-@dataclass(frozen=True)
-class _Speed:
-    clips_per_second: float
-    processor_seconds: float
-    """Of one clip."""
-
-    def is_worth_more_than(self, smaller: "_Speed", *, on_processors: bool) -> bool:
-        """Whether the clips of a larger batch are done so much sooner that waiting for them pays.
-
-        A busy machine disturbs every clock but that of the processors: what takes more of their time cannot be faster.
-        """
-        if on_processors and self.processor_seconds > _NOISE * smaller.processor_seconds:
-            return False
-        return self.clips_per_second >= _WORTH_IT * smaller.clips_per_second
+    return Trial(lanes, threads, sessions, speeds, best)
 
 
 def _open_warm(
@@ -151,28 +149,3 @@ def _open_warm(
             sizes = sizes[:-1] or [sizes[-1] // 2]
         else:
             return sessions, sizes
-
-
-def _speed(sessions: Sequence[Session], lanes: int, batch: Sequence[NDArray[np.uint8]]) -> _Speed:
-    """Of all lanes at once; the best of a few rounds, because whatever disturbs a round only makes it longer."""
-    with ThreadPoolExecutor(lanes) as threads:
-
-        def seconds(repeats: int) -> tuple[float, float]:
-            start, used = time.perf_counter(), time.process_time()
-            runs = [threads.submit(_repeat, sessions[i % len(sessions)], batch, repeats) for i in range(lanes)]
-            for run in runs:
-                run.result()
-            return (time.perf_counter() - start) / repeats, (time.process_time() - used) / repeats
-
-        rounds = [seconds(1)]
-        repeats = max(1, ceil(_ROUND_SECONDS / rounds[0][0]))
-        rounds = rounds if repeats == 1 else []  # a run that short says little
-        rounds += [seconds(repeats) for _ in range(_ROUNDS - len(rounds))]
-        passed, used = zip(*rounds, strict=True)
-        clips = lanes * len(batch)
-        return _Speed(clips / min(passed), min(used) / clips)
-
-
-def _repeat(session: Session, batch: Sequence[NDArray[np.uint8]], repeats: int) -> None:
-    for _ in range(repeats):
-        session.run(batch)

@@ -20,6 +20,8 @@ from clips.errors import CommandError
 os.putenv("ORT_DISABLE_TELEMETRY", "1")  # builds since 1.31 carry a client that sends events to their makers
 import onnxruntime as ort
 
+ORT_VERSION = str(ort.__version__)
+
 _NVIDIA_DEVICES = (Path("/dev/nvidia0"), Path("/dev/nvidiactl"), Path("/dev/dxg"), Path("/proc/driver/nvidia/version"))
 
 # as the arena, the CUDA runtime, cuDNN and the C++ library say it: onnxruntime has no error of its own for it
