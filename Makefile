@@ -5,7 +5,7 @@ SERVE_LOCK := $(if $(wildcard /proc/driver/nvidia/version),serve-cuda.txt,$(if $
 DEV := .venv/dev/bin
 SOURCES := clipserve.py clips training app tests benchmarks
 
-.PHONY: help serve test fuzz check train-env peers-env format bench lock clean
+.PHONY: help serve test fuzz check train-env peers-env servers-env format bench lock clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -41,6 +41,9 @@ format: .venv/dev/.ready  ## format the code
 peers-env: .venv/peers/.ready  ## set up the decoders that decoding is compared with (needs the ffmpeg package)
 	@echo "ready: .venv/peers/bin/python -m benchmarks.decode --help"
 
+servers-env: .venv/dev/.ready .venv/servers/.ready  ## set up the servers that ours is compared with (1.2 GB)
+	@echo "ready: $(DEV)/python -m benchmarks.peers --help"
+
 bench: .venv/dev/.ready .venv/peers/.ready  ## measure decoding, the engine and the server; results under benchmarks/results
 	.venv/peers/bin/python -m benchmarks.decode
 	$(DEV)/python -m benchmarks.engine
@@ -57,6 +60,9 @@ clean:  ## remove the virtual environments and caches
 
 .venv/peers/.ready: benchmarks/requirements-decode.txt benchmarks/install_peers .venv/dev/.ready
 	benchmarks/install_peers
+
+.venv/servers/.ready: benchmarks/requirements-servers.txt benchmarks/install_servers .venv/dev/.ready
+	benchmarks/install_servers
 
 .venv/dev/.ready: requirements/dev.txt requirements/install pyproject.toml
 	@PYTHON="$(PYTHON)" requirements/install .venv/dev dev.txt

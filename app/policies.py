@@ -47,7 +47,8 @@ def model_start(settings: Settings) -> ModelStart:
             settings.lanes,
             settings.intra_op_threads,
             settings.max_batch_size,
-            GpuOptions(settings.gpu_memory_bytes, settings.cuda_graphs, settings.tensorrt_cache or None),
+            GpuOptions(settings.gpu_memory_bytes, settings.cuda_graphs, _tensorrt_folder(settings)),
+            settings.cache_path,
         ),
         batching=BatchPolicy(
             max_queue_delay_seconds=settings.max_queue_delay_ms / 1000, max_queue_size=admission_policy(settings).max_videos
@@ -64,3 +65,7 @@ def upload_limits(settings: Settings) -> UploadLimits:
 def batch_limits(settings: Settings) -> BatchLimits:
     """What a request with several videos may cost besides."""
     return BatchLimits(settings.max_batch_files, settings.max_batch_bytes)
+
+
+def _tensorrt_folder(settings: Settings) -> str | None:
+    return str(settings.cache_path / "tensorrt") if settings.cache_path else None

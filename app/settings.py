@@ -89,10 +89,11 @@ class Settings(BaseSettings):
         ge=0,
         description="Most memory that a session's arena takes on a GPU; 0 for no bound. Workspaces of cuDNN come on top.",
     )
-    tensorrt_cache: str = Field(
+    cache_folder: str = Field(
         "",
-        description="Folder in which TensorRT keeps the engines that it has built, which takes minutes at each start without "
-        "one. Its files are loaded without a check: nobody else may write there.",
+        description="Folder for what was measured at a start and for the engines that TensorRT builds, so that the next start "
+        "is sooner. TensorRT's files are loaded without a check: nobody else may write there. Default: `clipserve` in "
+        "`XDG_CACHE_HOME` or `~/.cache`; `off` keeps nothing.",
     )
     max_queue_delay_ms: float = Field(
         0.0,
@@ -277,6 +278,18 @@ class Settings(BaseSettings):
         if _trace_variable("PROTOCOL") not in ("", "http/protobuf"):
             raise UsageError("traces are sent as http/protobuf alone: set OTEL_EXPORTER_OTLP_PROTOCOL to that, or not at all")
         return True
+
+    @property
+    def cache_path(self) -> Path | None:
+        """The cache folder; None for none."""
+        if self.cache_folder == "off":
+            return None
+        home = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+        path = Path(self.cache_folder) if self.cache_folder else home / "clipserve"
+        try:
+            return path.expanduser()
+        except RuntimeError:  # nobody's home
+            return None
 
     @property
     def decode_environment(self) -> dict[str, str]:

@@ -7,8 +7,11 @@ for the wait (Gil Tene's "coordinated omission").
 import asyncio
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+
+NO_ANSWER, GAVE_UP = 0, -1
+"""What stands for the status where there is none: the connection broke, or the client's patience ended."""
 
 
 @dataclass(frozen=True)
@@ -16,33 +19,64 @@ class Reply:
     """One request, as its client saw it."""
 
     status: int
-    """HTTP status; 0 where there was no answer."""
+    """HTTP status; ``NO_ANSWER`` or ``GAVE_UP`` where there was no answer."""
     latency_seconds: float
     """From the intended send time to the last byte of the answer."""
+    body: bytes = b""
+    retry_after: str | None = None
+    """Value of the header, where the answer had one."""
 
 
 class Client:
-    """Kept-alive connections to one server; each carries one request at a time."""
+    """Kept-alive connections to one server; each carries one request at a time.
 
-    def __init__(self, host: str, port: int, path: str = "/classify?top_k=1") -> None:
+    ``patience_seconds`` after the intended send time a request is given up and its connection closed; None: never. No more
+    than ``max_connections`` are open at once; a request waits for one as long as its patience lasts.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        path: str = "/classify?top_k=1",
+        patience_seconds: float | None = None,
+        max_connections: int = 512,
+    ) -> None:
         self._host, self._port, self._path = host, port, path
+        self._patience_seconds = patience_seconds
+        self._places = asyncio.Semaphore(max_connections)
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
     async def post(self, body: bytes, intended: float | None = None) -> Reply:
         """Send one video. ``intended`` is the planned send time on ``time.perf_counter``'s clock; None: now."""
         start = time.perf_counter() if intended is None else intended
+        left = None if self._patience_seconds is None else start + self._patience_seconds - time.perf_counter()
         try:
-            reader, writer = self._kept() or await asyncio.open_connection(self._host, self._port)
-            head = (
-                f"POST {self._path} HTTP/1.1\r\nHost: bench\r\nContent-Type: video/mp4\r\nContent-Length: {len(body)}\r\n\r\n"
-            )
+            async with asyncio.timeout(left), self._places:
+                return await self._exchange(body, start)
+        except TimeoutError:
+            return Reply(GAVE_UP, time.perf_counter() - start)
+        except (OSError, asyncio.IncompleteReadError, ValueError):
+            return Reply(NO_ANSWER, time.perf_counter() - start)
+
+    def close(self) -> None:
+        """Close the connections that carry no request."""
+        while self._idle:
+            self._idle.pop()[1].close()
+
+    async def _exchange(self, body: bytes, start: float) -> Reply:
+        """Raises: OSError, asyncio.IncompleteReadError: the connection broke. ValueError: the answer is not HTTP."""
+        reader, writer = self._kept() or await asyncio.open_connection(self._host, self._port)
+        head = f"POST {self._path} HTTP/1.1\r\nHost: bench\r\nContent-Type: video/mp4\r\nContent-Length: {len(body)}\r\n\r\n"
+        keep = False
+        try:
             writer.write(head.encode())
             writer.write(body)
-            status = await _read_answer(reader)
-        except (OSError, asyncio.IncompleteReadError, ValueError):
-            return Reply(0, time.perf_counter() - start)
-        self._idle.append((reader, writer))
-        return Reply(status, time.perf_counter() - start)
+            status, headers, answer = await _read_answer(reader)
+            keep = headers.get("connection") != "close"
+        finally:
+            self._idle.append((reader, writer)) if keep else writer.close()
+        return Reply(status, time.perf_counter() - start, answer, headers.get("retry-after"))
 
     def _kept(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
         """A connection that the server has not closed meanwhile."""
@@ -54,11 +88,24 @@ class Client:
         return None
 
 
-async def _read_answer(reader: asyncio.StreamReader) -> int:
-    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
-    length = next(line for line in head.split("\r\n") if line.startswith("content-length:")).split(":")[1]
-    await reader.readexactly(int(length))
-    return int(head.split()[1])
+async def _read_answer(reader: asyncio.StreamReader) -> tuple[int, dict[str, str], bytes]:
+    """Status, headers (lower case) and body."""
+    first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower().rstrip().split("\r\n")
+    headers = {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    _, code, *_ = first.split()  # a ValueError where there is no code
+    status = int(code)
+    if headers.get("transfer-encoding") == "chunked":
+        return status, headers, b"".join([chunk async for chunk in _chunks(reader)])
+    if "content-length" not in headers:
+        raise ValueError("an answer without a length")
+    return status, headers, await reader.readexactly(int(headers["content-length"]))
+
+
+async def _chunks(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    """A chunked body; no trailers are expected."""
+    while length := int(await reader.readuntil(b"\r\n"), 16):
+        yield (await reader.readexactly(length + 2))[:-2]
+    await reader.readexactly(2)
 
 
 async def closed_loop(client: Client, videos: Sequence[bytes], clients: int, seconds: float) -> tuple[list[Reply], float]:
@@ -76,12 +123,24 @@ async def closed_loop(client: Client, videos: Sequence[bytes], clients: int, sec
     return replies, time.perf_counter() - start
 
 
-async def open_loop(client: Client, videos: Sequence[bytes], rate: float, seconds: float) -> tuple[list[Reply], float]:
+async def open_loop(
+    client: Client, videos: Sequence[bytes], rate: float, seconds: float, seed: int = 0
+) -> tuple[list[Reply], float]:
     """Poisson arrivals at ``rate`` a second, whatever the server does. Replies, and the seconds until the last."""
-    arrivals, start = random.Random(0), time.perf_counter()
+    start = time.perf_counter()
+    tasks = await send_open_loop(client, videos, rate, seconds, seed)
+    return list(await asyncio.gather(*tasks)), time.perf_counter() - start
+
+
+async def send_open_loop(
+    client: Client, videos: Sequence[bytes], rate: float, seconds: float, seed: int = 0
+) -> "list[asyncio.Task[Reply]]":
+    """Poisson arrivals at ``rate`` a second for ``seconds``; back when the last is sent, whatever is still unanswered."""
+    arrivals, start = random.Random(seed), time.perf_counter()
     tasks, due, index = [], start, 0
     while (due := due + arrivals.expovariate(rate)) < start + seconds:
         await asyncio.sleep(max(0.0, due - time.perf_counter()))
         tasks.append(asyncio.create_task(client.post(videos[index % len(videos)], due)))
         index += 1
-    return list(await asyncio.gather(*tasks)), time.perf_counter() - start
+    await asyncio.sleep(max(0.0, start + seconds - time.perf_counter()))
+    return tasks

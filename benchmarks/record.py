@@ -30,7 +30,7 @@ def write_result(name: str, figures: dict[str, Any]) -> Path:
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
     record = {
-        "command": " ".join(["python", "-m", f"benchmarks.{name}", *map(_without_folders, sys.argv[1:])]),
+        "command": command(name),
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine(),
         **figures,
@@ -38,6 +38,11 @@ def write_result(name: str, figures: dict[str, Any]) -> Path:
     path.write_text(json.dumps(record, indent=1) + "\n")
     print(f"wrote {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
     return path
+
+
+def command(name: str) -> str:
+    """How the running benchmark was called."""
+    return " ".join(["python", "-m", f"benchmarks.{name}", *map(_without_folders, sys.argv[1:])])
 
 
 def _without_folders(argument: str) -> str:

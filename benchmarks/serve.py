@@ -28,6 +28,7 @@ import numpy as np
 
 from benchmarks.engine import session
 from benchmarks.load import Client, Reply, closed_loop, open_loop
+from benchmarks.process_tree import resident_mib
 from benchmarks.record import percentiles, write_result
 from benchmarks.videos import read_videos
 from clips import ClipSpec, Manifest, load_clip
@@ -181,17 +182,6 @@ def wait_until_ready(port: int, process: subprocess.Popen[bytes], seconds: float
         except OSError:
             time.sleep(0.2)
     raise SystemExit("the server did not become ready")
-
-
-def resident_mib(pid: int) -> float:
-    """Proportional resident memory of the server and its decode processes, MiB (shared pages count once)."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return round(sum(_proportional_kib(int(p)) for p in [pid, *children]) / 1024, 1)
-
-
-def _proportional_kib(pid: int) -> int:
-    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return next(int(line.split()[1]) for line in rollup if line.startswith("Pss:"))
 
 
 if __name__ == "__main__":

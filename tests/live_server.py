@@ -105,6 +105,7 @@ def running_server(
         "decode_workers": 2,
         "execution_provider": "cpu",
         "request_timeout_ms": 120_000,
+        "cache_folder": "off",
     } | settings
     with log.open("w") as stderr:
         process = subprocess.Popen(

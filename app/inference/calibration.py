@@ -1,15 +1,12 @@
 """Lanes, threads and batch size by measuring them at the start, each for as long as a few runs take.
 
 Nothing of it can be known before: on two cores, an INT8 ResNet-50 gives a tenth more clips in two lanes of one thread than in
-one of two, and batches slow it down; a GPU wants batches. Some candidates need less time: the smaller batch, or fewer lanes,
-is taken where the larger is hardly faster, because its clips are answered sooner.
+one of two, and batches slow it down; a GPU wants batches. Where a larger batch is hardly faster the smaller one is taken,
+because its clips are answered sooner.
 """
 
-import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,15 +16,13 @@ from app.inference.batch_sizes import batch_buckets
 from app.inference.execution_plan import ExecutionPlan, PlanRequest
 from app.inference.provider_options import Provider
 from app.inference.session import Session
+from app.inference.speed import WORTH_IT, Speed, measure
 
 OpenSession = Callable[[int, int], Session]
 """Threads and largest batch to a session that was not run yet."""
 
-_WORTH_IT = 1.05
-"""So much faster must a larger batch be, or a division in which a batch takes longer; less is noise."""
 _LONE_WORTH_IT = 1.25
-_ROUND_SECONDS = 0.05
-_ROUNDS = 2
+_UNDISTURBED = 0.95
 
 
 @dataclass(frozen=True)
@@ -39,6 +34,8 @@ class Calibrated:
     """One for all lanes on a CPU, one for each lane on a GPU."""
     lone: Session | None
     """For a run that has all processors to itself; None where it is no sooner there than in a lane."""
+    is_certain: bool
+    """Whether the plan is worth remembering."""
 
 
 @dataclass(frozen=True)
@@ -48,22 +45,24 @@ class Trial:
     lanes: int
     threads: int
     sessions: list[Session]
-    clips_per_second: dict[int, float]
+    speeds: dict[int, Speed]
     """By batch size; those that were tried."""
     batch_size: int
 
     @property
     def rate(self) -> float:
-        return self.clips_per_second[self.batch_size]
+        """Clips a second with the best batch size."""
+        return self.speeds[self.batch_size].clips_per_second
 
     @property
-    def batch_seconds(self) -> float:
-        return self.lanes * self.batch_size / self.rate
+    def was_undisturbed(self) -> bool:
+        """Whether nobody else used the processors meanwhile: then another measurement would say the same."""
+        return self.speeds[self.batch_size].processors_used >= _UNDISTURBED * self.lanes * self.threads
 
     @property
     def single_rate(self) -> float:
         """Clips a second, of one lane, one at a time; 0 where it was not tried."""
-        return self.clips_per_second.get(1, 0.0) / self.lanes
+        return self.speeds[1].clips_per_second / self.lanes if 1 in self.speeds else 0.0
 
 
 def calibrate(open_session: OpenSession, clip_shape: tuple[int, ...], provider: Provider, asked: PlanRequest) -> Calibrated:
@@ -73,22 +72,40 @@ def calibrate(open_session: OpenSession, clip_shape: tuple[int, ...], provider: 
     """
     clip = np.random.default_rng(0).integers(0, 256, clip_shape, np.uint8)
     trials = [_try(open_session, division, clip, provider, asked) for division in asked.divisions(provider)]
-    chosen, quickest = choose(trials)
-    if provider != "cpu":  # a GPU has no processors to hand out
-        quickest = chosen
+    chosen, quickest = choose(trials, on_processors=provider == "cpu")
     for session in (session for trial in trials if trial not in (chosen, quickest) for session in trial.sessions):
         session.close()
+    for session in {*chosen.sessions, *quickest.sessions}:
+        session.shrink()
     plan = ExecutionPlan(chosen.lanes, chosen.threads, chosen.batch_size, quickest.threads, round(chosen.rate, 2))
-    return Calibrated(plan, chosen.sessions, None if quickest is chosen else quickest.sessions[0])
+    certain = all(trial.was_undisturbed for trial in trials if trial.threads == 1)
+    return Calibrated(plan, chosen.sessions, None if quickest is chosen else quickest.sessions[0], certain)
 
 
-def choose(trials: Sequence[Trial]) -> tuple[Trial, Trial]:
-    """For clips that come together: the fastest, or one as good as that whose batches take less time.
+def prepare(open_session: OpenSession, plan: ExecutionPlan) -> Calibrated:
+    """What a plan for processors asks for, warm, without trying anything else. Raises: as ``calibrate``."""
+    session = open_session(plan.intra_op_threads, plan.max_batch_size)
+    session.warm_up([plan.max_batch_size])
+    if plan.lone_threads == plan.intra_op_threads:
+        return Calibrated(plan, [session], None, is_certain=True)
+    lone = open_session(plan.lone_threads, 1)
+    lone.warm_up([1])
+    return Calibrated(plan, [session], lone, is_certain=True)
 
-    For one that is alone: the quickest; the same as the first where that is hardly slower.
+
+def choose(trials: Sequence[Trial], *, on_processors: bool = True) -> tuple[Trial, Trial]:
+    """What clips that come together get, and what one gets that is alone.
+
+    Together: the fastest. Of those that are about as fast, on processors the one with most lanes, which hardly depends on what
+    else the machine does; on a GPU, where each lane takes memory, the one with fewest. Alone: the quickest for one clip, where
+    that is much sooner; a GPU has nothing more to give it.
     """
     fastest = max(trial.rate for trial in trials)
-    chosen = min((trial for trial in trials if trial.rate * _WORTH_IT >= fastest), key=lambda trial: trial.batch_seconds)
+    good = [trial for trial in trials if trial.rate * WORTH_IT >= fastest]
+    if not on_processors:
+        fewest = min(good, key=lambda trial: trial.lanes)
+        return fewest, fewest
+    chosen = max(good, key=lambda trial: trial.lanes)
     quickest = max(trials, key=lambda trial: trial.single_rate)
     return chosen, quickest if quickest.single_rate >= _LONE_WORTH_IT * chosen.single_rate else chosen
 
@@ -100,19 +117,19 @@ def _try(
     sizes = asked.batch_sizes(provider)
     num_sessions = 1 if provider == "cpu" else lanes
     sessions, sizes = _open_warm(lambda largest: open_session(threads, largest), num_sessions, sizes, provider)
-    rates: dict[int, float] = {}
+    speeds: dict[int, Speed] = {}
     best = sizes[0]
     for size in sizes:
         try:
-            rates[size] = _clips_per_second(sessions, lanes, [clip] * size)
+            speeds[size] = measure(sessions, lanes, [clip] * size)
         except OutOfDeviceMemory:
             if size == sizes[0]:
                 raise
             break
-        if size > best and rates[size] < _WORTH_IT * rates[best]:
+        if size > best and not speeds[size].is_worth_more_than(speeds[best], on_processors=provider == "cpu"):
             break
         best = size
-    return Trial(lanes, threads, sessions, rates, best)
+    return Trial(lanes, threads, sessions, speeds, best)
 
 
 def _open_warm(
@@ -132,23 +149,3 @@ def _open_warm(
             sizes = sizes[:-1] or [sizes[-1] // 2]
         else:
             return sessions, sizes
-
-
-def _clips_per_second(sessions: Sequence[Session], lanes: int, batch: Sequence[NDArray[np.uint8]]) -> float:
-    """Of all lanes at once; the better of a few rounds, because whatever disturbs a round only makes it longer."""
-    with ThreadPoolExecutor(lanes) as threads:
-
-        def seconds(repeats: int) -> float:
-            start = time.perf_counter()
-            runs = [threads.submit(_repeat, sessions[i % len(sessions)], batch, repeats) for i in range(lanes)]
-            for run in runs:
-                run.result()
-            return (time.perf_counter() - start) / repeats
-
-        repeats = max(1, ceil(_ROUND_SECONDS / seconds(1)))
-        return lanes * len(batch) / min(seconds(repeats) for _ in range(_ROUNDS))
-
-
-def _repeat(session: Session, batch: Sequence[NDArray[np.uint8]], repeats: int) -> None:
-    for _ in range(repeats):
-        session.run(batch)

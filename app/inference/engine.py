@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.inference.batch_run import Clips, OutOfDeviceMemory
-from app.inference.calibration import Calibrated, calibrate
+from app.inference.calibration import Calibrated, calibrate, prepare
 from app.inference.execution_plan import PlanRequest
 from app.inference.model_refused import ModelRefused
+from app.inference.plan_memory import PlanMemory
 from app.inference.provider_options import Provider
 from app.inference.repository import PublishedModel
 from app.inference.session import ProviderUnavailable, Session, SessionOptions
@@ -109,4 +110,12 @@ def _calibrated(model: PublishedModel, variant: Variant, provider: Provider, ask
     def open_session(threads: int, max_batch_size: int) -> Session:
         return Session(data, shape, num_labels, provider, SessionOptions(threads, max_batch_size, asked.gpu))
 
-    return calibrate(open_session, shape, provider, asked)
+    if provider != "cpu":
+        return calibrate(open_session, shape, provider, asked)
+    memory = PlanMemory(asked.cache_folder)
+    if plan := memory.find(variant.sha256, asked):
+        return prepare(open_session, plan)
+    calibrated = calibrate(open_session, shape, provider, asked)
+    if calibrated.is_certain:
+        memory.keep(variant.sha256, asked, calibrated.plan)
+    return calibrated

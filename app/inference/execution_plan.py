@@ -6,6 +6,7 @@ two lanes of one thread        [a--][c--][e--]          nothing is lost between 
 """
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from app.inference.provider_options import GpuOptions, Provider
 
@@ -21,6 +22,8 @@ class PlanRequest:
     intra_op_threads: int = 0
     max_batch_size: int = 0
     gpu: GpuOptions = field(default_factory=GpuOptions)
+    cache_folder: Path | None = None
+    """Where plans are remembered; None for nowhere."""
 
     def divisions(self, provider: Provider) -> list[tuple[int, int]]:
         """Lanes, and threads of each, that come into question."""

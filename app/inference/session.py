@@ -20,6 +20,8 @@ from clips.errors import CommandError
 os.putenv("ORT_DISABLE_TELEMETRY", "1")  # builds since 1.31 carry a client that sends events to their makers
 import onnxruntime as ort
 
+ORT_VERSION = str(ort.__version__)
+
 _NVIDIA_DEVICES = (Path("/dev/nvidia0"), Path("/dev/nvidiactl"), Path("/dev/dxg"), Path("/proc/driver/nvidia/version"))
 
 # as the arena, the CUDA runtime, cuDNN and the C++ library say it: onnxruntime has no error of its own for it
@@ -89,6 +91,13 @@ class Session:
             raise
         except Exception as problem:  # onnxruntime's exceptions share no base class
             raise ProviderUnavailable(f"the model does not run: {_first_line(problem)}") from problem
+
+    def shrink(self) -> None:
+        """On a CPU, give back the memory that larger batches took and smaller ones do not need."""
+        if self.provider == "cpu":
+            options = ort.RunOptions()
+            options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+            self._session.run(None, {"clips": np.zeros((1, *self._clip_shape), np.uint8)}, options)
 
     def close(self) -> None:
         """Free what it holds beside the model."""

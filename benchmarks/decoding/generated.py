@@ -65,29 +65,29 @@ def generated_files(folder: Path, seconds: int) -> list[Path]:
 
 def _make(recipes: list[Recipe], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    scene = _scene(folder)
+    scene = draw_scene(folder, max(SECONDS))
     for number, recipe in enumerate(recipes, 1):
         print(f"encoding {number} of {len(recipes)}: {recipe.file(folder, 60).name}", file=sys.stderr, flush=True)
-        _ffmpeg(["-i", str(scene), *recipe.flags], recipe.file(folder, 60))
-        _ffmpeg(["-i", str(recipe.file(folder, 60)), "-c", "copy", "-t", "10"], recipe.file(folder, 10))
+        ffmpeg(["-i", str(scene), *recipe.flags], recipe.file(folder, 60))
+        ffmpeg(["-i", str(recipe.file(folder, 60)), "-c", "copy", "-t", "10"], recipe.file(folder, 10))
     scene.unlink()
 
 
-def _scene(folder: Path) -> Path:
-    """What all encoders get: 60 s, nearly lossless (1 GB; deleted once everything is encoded)."""
-    still, scene = folder / "still.png", folder / "scene.mkv"
+def draw_scene(folder: Path, seconds: float) -> Path:
+    """What all encoders get: nearly lossless (60 s: 1 GB), for the caller to delete once everything is encoded."""
+    still, scene = folder / "still.png", folder / f"scene_{seconds}s.mkv"
     if not scene.exists():
         print(f"drawing the scene: {scene}", file=sys.stderr, flush=True)
-        _ffmpeg(["-f", "lavfi", "-i", _STILL, "-frames:v", "1"], still)
+        ffmpeg(["-f", "lavfi", "-i", _STILL, "-frames:v", "1"], still)
         moving = ["-loop", "1", "-framerate", "30", "-i", str(still), "-f", "lavfi", "-i", "testsrc2=size=384x216:rate=30"]
-        coding = ["-t", "60", "-c:v", "libx264", "-preset", "ultrafast", "-crf", "16", "-threads", "2"]
-        _ffmpeg(["-filter_threads", "2", *moving, "-filter_complex", _SCENE, *coding], scene)
+        coding = ["-t", str(seconds), "-c:v", "libx264", "-preset", "ultrafast", "-crf", "16", "-threads", "2"]
+        ffmpeg(["-filter_threads", "2", *moving, "-filter_complex", _SCENE, *coding], scene)
         still.unlink()
     return scene
 
 
-def _ffmpeg(flags: list[str], output: Path) -> None:
-    """Write ``output`` whole or not at all."""
+def ffmpeg(flags: list[str], output: Path) -> None:
+    """Write ``output`` whole or not at all. Raises: subprocess.CalledProcessError."""
     partial = output.with_name(f"partial-{output.name}")
     quiet = ["-hide_banner", "-loglevel", "error", "-nostdin", "-y"]
     subprocess.run(["ffmpeg", *quiet, *flags, str(partial)], check=True, stderr=None)

@@ -6,6 +6,7 @@ import pytest
 from app.inference.calibration import Trial, calibrate, choose
 from app.inference.execution_plan import PlanRequest
 from app.inference.session import Session, SessionOptions
+from app.inference.speed import Speed
 from tests.colour_model import LABELS, SPEC, colour_graph
 
 
@@ -15,7 +16,7 @@ def open_session(threads: int, max_batch_size: int) -> Session:
 
 
 def trial(lanes: int, threads: int, rates: dict[int, float], batch_size: int = 1) -> Trial:
-    return Trial(lanes, threads, [], rates, batch_size)
+    return Trial(lanes, threads, [], {size: Speed(rate, 0.1, lanes * threads) for size, rate in rates.items()}, batch_size)
 
 
 @pytest.mark.parametrize(
@@ -43,9 +44,15 @@ def test_the_fastest_division_is_taken() -> None:
     assert choose([wide, narrow])[0] is narrow
 
 
-def test_of_two_that_are_as_good_the_one_whose_clips_are_sooner_answered_is_taken() -> None:
-    wide, narrow = trial(1, 2, {1: 26.5}), trial(2, 1, {1: 27.0})
-    assert choose([wide, narrow]) == (wide, wide)
+def test_of_two_that_are_as_good_processors_get_more_lanes_and_a_gpu_fewer() -> None:
+    one, two = trial(1, 2, {1: 27.5}), trial(2, 1, {1: 27.0})
+    assert choose([one, two])[0] is two
+    assert choose([one, two], on_processors=False) == (one, one)
+
+
+def test_lanes_of_a_gpu_must_be_worth_their_memory() -> None:
+    one, two = trial(1, 1, {32: 1000.0}, 32), trial(2, 1, {32: 1100.0}, 32)
+    assert choose([one, two], on_processors=False) == (two, two)
 
 
 def test_a_clip_that_is_alone_gets_the_division_that_is_quickest_for_one() -> None:
@@ -69,3 +76,18 @@ def test_every_session_of_a_measured_plan_gives_the_same_answers() -> None:
     expected = open_session(1, 4).run(clips)
     for session in [*found.sessions, *([found.lone] if found.lone else [])]:
         assert np.abs(session.run(clips) - expected).max() <= 1e-5
+
+
+def test_a_larger_batch_must_be_faster_and_take_no_more_of_the_processors() -> None:
+    small = Speed(clips_per_second=20.0, processor_seconds=0.1, processors_used=2.0)
+    assert Speed(22.0, 0.1, 2.0).is_worth_more_than(small, on_processors=True)
+    assert not Speed(20.5, 0.1, 2.0).is_worth_more_than(small, on_processors=True)
+    assert not Speed(30.0, 0.12, 2.0).is_worth_more_than(small, on_processors=True), "somebody disturbed the smaller one"
+    assert Speed(30.0, 0.12, 2.0).is_worth_more_than(small, on_processors=False)
+
+
+def test_a_trial_that_had_to_share_the_processors_is_not_certain() -> None:
+    alone = Trial(2, 1, [], {1: Speed(20.0, 0.1, 1.99)}, 1)
+    disturbed = Trial(2, 1, [], {1: Speed(12.0, 0.1, 1.2)}, 1)
+    assert alone.was_undisturbed
+    assert not disturbed.was_undisturbed
