@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from fastapi import Depends, FastAPI
 
 from app import __version__
-from app.api import classify, health, metrics, model_management, models
+from app.api import classify, classify_batch, health, metrics, model_management, models
 from app.api.api_keys import ApiKeys
 from app.api.auth import require_api_key
 from app.api.dependencies import Service
@@ -29,7 +29,7 @@ from app.inference.video_file import check_temporary_folder
 from app.middleware import add_middleware
 from app.observability import logs
 from app.observability.metrics import BUILD
-from app.policies import admission_policy, decode_policy, model_start, upload_limits
+from app.policies import admission_policy, batch_limits, decode_policy, model_start, upload_limits
 from app.settings import Settings
 from clips.errors import UsageError
 
@@ -93,16 +93,17 @@ def create_app(settings: Settings) -> FastAPI:
         upload_limits(settings),
         settings.request_timeout_ms,
         settings.max_queue_size,
+        batch_limits(settings),
         api_keys,
         loader,
         settings.model_management == "on",
     )
     BUILD.info({"version": __version__})
-    for module in (classify, models, model_management, health, open_inference_protocol):
+    for module in (classify, classify_batch, models, model_management, health, open_inference_protocol):
         app.include_router(module.router)
     _add_reference(app, settings)
     add_problem_handlers(app)
-    add_middleware(app, settings, tracing)
+    add_middleware(app, settings, readiness, tracing)
     return app
 
 

@@ -1,6 +1,6 @@
 """What every request passes on its way to a route: ids and log lines, traces, names, origins, and an answer to faults.
 
-connection -> LingeringClose -> traces -> RequestMiddleware -> CORS -> Faults -> TrustedHosts -> route
+connection -> CloseWhileDraining -> LingeringClose -> traces -> RequestMiddleware -> CORS -> Faults -> TrustedHosts -> route
 """
 
 from typing import TYPE_CHECKING
@@ -9,17 +9,19 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from app.api import health, metrics
+from app.api.draining import CloseWhileDraining
 from app.api.faults import Faults
 from app.api.lingering import LingeringClose
 from app.api.requests import RequestMiddleware
 from app.api.trusted_hosts import TrustedHosts
+from app.inference.readiness import Readiness
 from app.settings import Settings
 
 if TYPE_CHECKING:
     from app.observability.tracing import Tracing
 
 
-def add_middleware(app: FastAPI, settings: Settings, tracing: "Tracing | None") -> None:
+def add_middleware(app: FastAPI, settings: Settings, readiness: Readiness, tracing: "Tracing | None") -> None:
     """From the inside out: what is added last sees a request first."""
     scraped = (*health.PROBES, metrics.PATH)
     if settings.trusted_hosts:
@@ -33,6 +35,7 @@ def add_middleware(app: FastAPI, settings: Settings, tracing: "Tracing | None") 
 
         app.add_middleware(TracedRequests, tracing=tracing, untraced_paths=scraped)
     app.add_middleware(LingeringClose)
+    app.add_middleware(CloseWhileDraining, readiness=readiness)
 
 
 def _allow_origins(app: FastAPI, origins: tuple[str, ...]) -> None:

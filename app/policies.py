@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from app.api.dependencies import UploadLimits
+from app.api.dependencies import BatchLimits, UploadLimits
 from app.inference.admission import AdmissionPolicy
 from app.inference.batcher import BatchPolicy
 from app.inference.decode_policy import DecodePolicy
@@ -60,6 +60,11 @@ def model_start(settings: Settings) -> ModelStart:
 def upload_limits(settings: Settings) -> UploadLimits:
     """What one body may cost."""
     return UploadLimits(settings.max_upload_bytes, settings.upload_timeout_seconds, settings.upload_min_bytes_per_second)
+
+
+def batch_limits(settings: Settings) -> BatchLimits:
+    """What a request with several videos may cost besides."""
+    return BatchLimits(settings.max_batch_files, settings.max_batch_bytes)
 
 
 def _tensorrt_folder(settings: Settings) -> str | None:

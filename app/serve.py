@@ -97,7 +97,7 @@ class Server(uvicorn.Server):
         if self._drain_until is None:
             return False
         left = max(0.0, self._drain_until - time.monotonic())
-        self.config.timeout_graceful_shutdown = max(1, round(left))
+        self.config.timeout_graceful_shutdown = max(1, round(left)) if left else 0  # s for what came after the last look
         return left == 0 or not self.server_state.tasks
 
     def _announce(self) -> None:

@@ -136,6 +136,15 @@ class Settings(BaseSettings):
         description="Largest video, bytes; a larger one is answered 413. A request under `/v2` may hold as many decoded clips "
         "as have room in it and may wait at once, and always one.",
     )
+    max_batch_files: int = Field(
+        16, ge=1, le=256, description="Most videos in one request to `/classify/batch`; one with more is answered 400."
+    )
+    max_batch_bytes: int = Field(
+        256 * 2**20,
+        ge=1,
+        description="Most bytes of all videos of such a request together; one with more is answered 413. Each video is bounded "
+        "by `CLIPSERVE_MAX_UPLOAD_BYTES` too.",
+    )
     upload_timeout_seconds: float = Field(
         60.0, gt=0, description="Time for the whole request body to arrive, s; a slower one is answered 408."
     )

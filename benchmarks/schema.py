@@ -13,10 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.record import write_result
-from tests.colour_model import publish
-from tests.contract.conformance import conformance, documented
+from tests.contract.conformance import conformance, documented, served
 from tests.contract.conftest import API_KEY
-from tests.live_server import running_server
 
 
 def main() -> None:
@@ -43,11 +41,9 @@ def arguments() -> argparse.Namespace:
 def figures(cases: int, seed: int, api_key: str | None) -> dict[str, Any]:
     """One run against a server of its own."""
     started = time.perf_counter()
-    settings = {} if api_key is None else {"api_keys": api_key}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        publish(folder / "models")
-        with running_server(folder / "models", folder / "log.jsonl", **settings) as live:
+        with served(folder, api_key) as live:
             found = conformance(live, folder, cases, seed, api_key)
             operations = documented(live)
     print(found.output)

@@ -24,10 +24,10 @@ class RawConnection:
         self._answers.close()
         self.socket.close()
 
-    def post(self, *headers: str, body: bytes = b"") -> None:
-        """A request to /classify, with a raw body where ``headers`` name no other type."""
+    def post(self, *headers: str, body: bytes = b"", path: str = "/classify") -> None:
+        """A request with a raw body where ``headers`` name no other type."""
         content_type = () if any(header.startswith("Content-Type") for header in headers) else ("Content-Type: video/mp4",)
-        lines = ["POST /classify HTTP/1.1", "Host: x", *content_type, *headers, "", ""]
+        lines = [f"POST {path} HTTP/1.1", "Host: x", *content_type, *headers, "", ""]
         self.write("\r\n".join(lines).encode() + body)
 
     def write(self, data: bytes) -> None:

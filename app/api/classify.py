@@ -10,12 +10,13 @@ from app.api.dependencies import ServiceDependency
 from app.api.disconnect import while_connected
 from app.api.documented import ASKED, UPLOAD, VIDEO, answer, problems
 from app.api.examples import CLASSIFICATION
-from app.api.form import FILE_FIELD, MAX_PARTS
-from app.api.schemas import ClassificationBody, ClassifyQuery, PredictionBody, TimesBody, VideoBody
+from app.api.form import ONE_FILE
+from app.api.queries import ClassifyQuery
+from app.api.schemas import ClassificationBody, PredictionBody, TimesBody, VideoBody
 from app.api.uploads import received_video
 from app.errors import ModelUnloaded
 from app.inference.classify import CacheResult, Classification
-from app.observability.stages import keep_record, timed
+from app.observability.stages import StageTimes, keep_record, timed
 
 router = APIRouter(tags=["classify"])
 
@@ -27,9 +28,9 @@ _REQUEST_BODY: dict[str, Any] = {
             "multipart/form-data": {
                 "schema": {
                     "type": "object",
-                    "properties": {FILE_FIELD: _BINARY},
-                    "required": [FILE_FIELD],
-                    "maxProperties": MAX_PARTS,
+                    "properties": {ONE_FILE.field: _BINARY},
+                    "required": [ONE_FILE.field],
+                    "maxProperties": ONE_FILE.max_parts,
                 }
             },
             "application/octet-stream": {"schema": _BINARY},
@@ -70,10 +71,11 @@ async def classify(
             answer = await while_connected(request, classifier.classify(video, wanted, timeout_ms / 1000))
     if answer.cache:
         response.headers["Cache-Status"] = _CACHE_STATUS[answer.cache]
-    return _body(answer, TimesBody(**stages.ms), query.top_k)
+    return classification_body(answer, stages, query.top_k)
 
 
-def _body(answer: Classification, times: TimesBody, top_k: int) -> ClassificationBody:
+def classification_body(answer: Classification, stages: StageTimes, top_k: int) -> ClassificationBody:
+    """The answer to one video, with its ``top_k`` labels; 0 for all."""
     manifest, clip = answer.model.manifest, answer.clip
     return ClassificationBody(
         model=manifest.name,
@@ -83,5 +85,5 @@ def _body(answer: Classification, times: TimesBody, top_k: int) -> Classificatio
             for prediction in answer.predictions[: top_k or None]
         ],
         video=VideoBody(**vars(clip.video), frame_times_seconds=list(clip.frame_times_seconds)),
-        times_ms=times,
+        times_ms=TimesBody(**stages.ms),
     )

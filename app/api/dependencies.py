@@ -31,6 +31,15 @@ class UploadLimits:
 
 
 @dataclass(frozen=True)
+class BatchLimits:
+    """What a request with several videos may cost, beside what each of them may."""
+
+    max_files: int
+    max_bytes: int
+    """Of all its videos together."""
+
+
+@dataclass(frozen=True)
 class Service:
     """Everything the routes need."""
 
@@ -39,6 +48,7 @@ class Service:
     request_timeout_ms: int
     max_clips_per_request: int
     """Decoded clips in one request of the Open Inference Protocol."""
+    batch_limits: BatchLimits
     api_keys: ApiKeys
     loader: ModelLoader
     model_management: bool

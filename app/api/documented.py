@@ -5,11 +5,12 @@ an instance of its model. 405 belongs to no operation (it answers methods that h
 """
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Any
 
 from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
 
 from app.api import problems as rfc9457
 from app.errors import (
@@ -44,27 +45,29 @@ ASKED = (Unauthorized, InvalidParameter)
 """What a route with an API key and parameters can answer besides."""
 ANYWHERE = (InternalError, UntrustedHost)
 """What every route can answer; ``problems`` adds it."""
+SCRAPED = (InternalError,)
+"""The same where the name in the Host header does not matter: probes and Prometheus call a server by its number."""
 
 _REQUEST_ID = "3f0c9a8e5d1b7a42"
 
 
-def answer(example: BaseModel | str, *headers: str, media_type: str = "application/json") -> Responses:
+def answer(example: BaseModel | Sequence[BaseModel] | str, *headers: str, media_type: str = "application/json") -> Responses:
     """What is answered when nothing is wrong: an example of the body, and names of headers besides ``X-Request-ID``."""
-    value = example.model_dump(mode="json") if isinstance(example, BaseModel) else example
-    return {200: {"content": {media_type: {"example": value}}, "headers": _references(*headers)}}
+    return {200: {"content": {media_type: {"example": to_jsonable_python(example)}}, "headers": _references(*headers)}}
 
 
 def problems(
     *kinds: type[Problem],
+    anywhere: tuple[type[Problem], ...] = ANYWHERE,
     body: Callable[[Problem, str], BaseModel] = rfc9457.problem_body,
     media_type: str = rfc9457.MEDIA_TYPE,
 ) -> Responses:
-    """One response for each status of ``kinds`` and ``ANYWHERE``, with an example of each code.
+    """One response for each status of ``kinds`` and ``anywhere``, with an example of each code.
 
     ``body`` and ``media_type`` are for a protocol that tells problems in its own way.
     """
     by_status: defaultdict[int, list[Problem]] = defaultdict(list)
-    each_once: dict[type[Problem], None] = dict.fromkeys((*kinds, *ANYWHERE))
+    each_once: dict[type[Problem], None] = dict.fromkeys((*kinds, *anywhere))
     for kind in each_once:
         for example in kind.examples():
             by_status[example.http_status].append(example)

@@ -3,8 +3,13 @@
 Nothing in them is null: FastAPI leaves null out of a document, and an example without a required field is none.
 """
 
+from app.api.problems import problem_body
 from app.api.schemas import (
+    BatchBody,
+    BatchProblemBody,
+    BatchResultBody,
     ClassificationBody,
+    ExecutionPlanBody,
     HealthBody,
     ModelBody,
     ModelListBody,
@@ -16,7 +21,11 @@ from app.api.schemas import (
     UnloadedBody,
     VideoBody,
 )
+from app.errors import RefusedVideo
 from clips import ClipSpec
+from clips.errors import NotAVideo
+
+_REQUEST_ID = "3f0c9a8e5d1b7a42"
 
 _MODEL = ModelBody(
     name="exercise10",
@@ -27,6 +36,7 @@ _MODEL = ModelBody(
     precision="int8",
     execution_provider="cpu",
     fallback_reason="cuda: there is no NVIDIA GPU here",
+    execution_plan=ExecutionPlanBody(lanes=2, intra_op_threads=1, max_batch_size=1, lone_threads=2, clips_per_second=28.9),
     clip_spec=ClipSpec(num_frames=4, height=128, width=128),
     thresholds=[0.42, 0.5, 0.47],
     metrics={"accuracy": 0.653, "macro_f1": 0.634},
@@ -50,6 +60,19 @@ CLASSIFICATION = ClassificationBody(
         frame_times_seconds=[0.733, 2.233, 3.733, 5.233],
     ),
     times_ms=TimesBody(upload=1.52, decode=31.207, queue=0.118, model=92.4),
+)
+BATCH = BatchBody(
+    model=_MODEL.name,
+    version=_MODEL.version,
+    results=[
+        BatchResultBody(index=0, outcome="result", result=CLASSIFICATION),
+        BatchProblemBody(
+            index=1,
+            outcome="problem",
+            problem=problem_body(RefusedVideo(NotAVideo("The data is no video in a known format.")), _REQUEST_ID),
+            retry_after_seconds=None,
+        ),
+    ],
 )
 MODEL_VERSIONS = ModelVersionsBody(name=_MODEL.name, default_version=_MODEL.version, default_is_chosen=False, versions=[_MODEL])
 MODEL_LIST = ModelListBody(default=_MODEL.name, models=[_MODEL])

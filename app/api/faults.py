@@ -1,9 +1,11 @@
-"""An answer to what nobody foresaw: logged in full, told in one sentence."""
+"""An answer where the route gave none: to what nobody foresaw, logged in full, told in one sentence; and as the server ends."""
+
+import asyncio
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.problems import send_problem
-from app.errors import InternalError
+from app.errors import Draining, InternalError
 from app.observability import logs
 
 
@@ -27,6 +29,11 @@ class Faults:
 
         try:
             await self._app(scope, receive, watched_send)
+        except asyncio.CancelledError:  # by uvicorn, when the time to drain is over
+            scope["state"]["problem_code"] = Draining.code
+            if has_begun:
+                raise
+            await send_problem(Draining(), scope, receive, send)
         except Exception:  # noqa: BLE001 a fault of ours, whatever it is
             state = scope["state"]
             logs.exception("unforeseen_error", request_id=state["request_id"])

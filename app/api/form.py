@@ -1,57 +1,86 @@
-"""The one file of a multipart form, handed on while it arrives. Nothing else of the form is kept, its name least of all."""
+"""The files of a multipart form, handed on while they arrive. Nothing else of the form is kept, their names least of all."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from app.errors import MalformedUpload
 
-FILE_FIELD = "file"
-
-ENVELOPE_BYTES = 64 * 1024
-"""What a form may hold around its file: boundaries, part headers, a few fields."""
-MAX_PARTS = 1 + 8
+_ENVELOPE_BYTES = 64 * 1024
+_OTHER_PARTS = 8
 _MAX_PART_HEADERS = 8
 _MAX_PART_HEADER_BYTES = 4096 + 128
 
+Sink = Callable[[bytes], None]
+
+
+@dataclass(frozen=True)
+class FormRules:
+    """What a form may hold."""
+
+    field: str
+    """Name of the parts that are files; a file under another name is refused."""
+    max_files: int
+    detail: str
+    """What to tell who breaks the rules."""
+
+    @property
+    def max_parts(self) -> int:
+        """Files, and a few fields that nobody reads."""
+        return self.max_files + _OTHER_PARTS
+
+    @property
+    def envelope_bytes(self) -> int:
+        """What a form may hold around its files: boundaries, part headers, a few fields."""
+        return _ENVELOPE_BYTES + (self.max_files - 1) * _MAX_PART_HEADER_BYTES
+
+    def broken(self) -> MalformedUpload:
+        """The problem of a form that breaks them."""
+        return MalformedUpload(self.detail)
+
+
+ONE_FILE = FormRules("file", 1, "Send exactly one file, in the multipart field `file`.")
+
 
 class VideoForm:
-    """Reads the body of one form, chunk by chunk; each piece of its file goes to ``sink``."""
+    """Reads the body of one form, chunk by chunk. ``begin_file`` is called as a file begins, and gives what takes its bytes."""
 
-    def __init__(self, content_type: str, sink: Callable[[bytes], None]) -> None:
+    def __init__(self, content_type: str, rules: FormRules, begin_file: Callable[[], Sink]) -> None:
         """Raises: MalformedUpload: no boundary, or not one."""
+        self._rules, self._begin_file = rules, begin_file
         boundary = parse_options_header(content_type)[1].get(b"boundary")
         if not boundary:
-            raise MalformedUpload
+            raise rules.broken()
         self._delimiter = b"\r\n--" + boundary
-        self._sink = sink
-        self._parts = self._delimiters = self._envelope_bytes = 0
-        self._has_file = self._in_file = self._is_complete = False
+        self._sink: Sink | None = None
+        self._parts = self._files = self._delimiters = self._envelope_bytes = 0
+        self._is_complete = False
         self._header_name = self._header_value = self._disposition = b""
         try:
             self._parser = self._new_parser(boundary)
         except FormParserError as problem:
-            raise MalformedUpload from problem
+            raise rules.broken() from problem
 
     def feed(self, chunk: bytes) -> None:
-        """The next bytes of the body. Raises: MalformedUpload, and what ``sink`` raises."""
+        """The next bytes of the body. Raises: MalformedUpload, and what ``begin_file`` and its sinks raise."""
         self._envelope_bytes += len(chunk)
         # a delimiter within the data is looked at byte by byte: 64 MB of them would hold the event loop for 10 s
         self._delimiters += chunk.count(self._delimiter)
-        if self._delimiters > MAX_PARTS:
-            raise MalformedUpload
+        if self._delimiters > self._rules.max_parts:
+            raise self._rules.broken()
         try:
             self._parser.write(chunk)
         except FormParserError as problem:
-            raise MalformedUpload from problem
-        if self._envelope_bytes > ENVELOPE_BYTES:
-            raise MalformedUpload
+            raise self._rules.broken() from problem
+        if self._envelope_bytes > self._rules.envelope_bytes:
+            raise self._rules.broken()
 
     def finish(self) -> None:
         """The body is over. Raises: MalformedUpload: it ended too early, or held no file."""
-        if not (self._is_complete and self._has_file):
-            raise MalformedUpload
+        if not (self._is_complete and self._files):
+            raise self._rules.broken()
 
     def _new_parser(self, boundary: bytes) -> MultipartParser:
         return MultipartParser(
@@ -72,8 +101,8 @@ class VideoForm:
 
     def _on_part_begin(self) -> None:
         self._parts += 1
-        if self._parts > MAX_PARTS:
-            raise MalformedUpload
+        if self._parts > self._rules.max_parts:
+            raise self._rules.broken()
         self._disposition = b""
 
     def _on_header_field(self, data: bytes, start: int, end: int) -> None:
@@ -89,18 +118,19 @@ class VideoForm:
 
     def _on_headers_finished(self) -> None:
         options = parse_options_header(self._disposition)[1]
-        self._in_file = options.get(b"name") == FILE_FIELD.encode()
-        if (self._in_file and self._has_file) or (b"filename" in options and not self._in_file):
-            raise MalformedUpload
-        self._has_file = self._has_file or self._in_file
+        is_file = options.get(b"name") == self._rules.field.encode()
+        self._files += is_file
+        if self._files > self._rules.max_files or (b"filename" in options and not is_file):
+            raise self._rules.broken()
+        self._sink = self._begin_file() if is_file else None
 
     def _on_part_data(self, data: bytes, start: int, end: int) -> None:
-        if self._in_file:
+        if self._sink:
             self._envelope_bytes -= end - start
             self._sink(data[start:end])
 
     def _on_part_end(self) -> None:
-        self._in_file = False
+        self._sink = None
 
     def _on_end(self) -> None:
         self._is_complete = True

@@ -67,5 +67,5 @@ class _Exchange:
             async with asyncio.timeout(LINGER_SECONDS):
                 while left > 0 and not self._has_arrived:
                     left -= len((await self.receive()).get("body", b""))
-        except TimeoutError:
+        except (TimeoutError, asyncio.CancelledError):  # it takes too long, or the server ends
             pass

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 from fastapi.params import Depends
 from fastapi.responses import PlainTextResponse
 
-from app.api.documented import answer, problems
+from app.api.documented import SCRAPED, answer, problems
 from app.api.examples import METRICS
 from app.errors import Unauthorized
 from app.observability import metrics
@@ -23,7 +23,7 @@ def metrics_router(dependencies: Sequence[Depends]) -> APIRouter:
         read_metrics,
         summary="Metrics in Prometheus' text format",
         response_class=PlainTextResponse,
-        responses=answer(METRICS, media_type="text/plain") | problems(Unauthorized),
+        responses=answer(METRICS, media_type="text/plain") | problems(Unauthorized, anywhere=SCRAPED),
     )
     return router
 

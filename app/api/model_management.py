@@ -13,8 +13,9 @@ from app.api.dependencies import ServiceDependency
 from app.api.documented import ASKED, answer, problems
 from app.api.examples import MODEL_VERSIONS, UNLOADED
 from app.api.models import versions_body
-from app.api.schemas import ModelVersionsBody, UnloadedBody, VersionQuery
-from app.errors import Draining, ModelManagementOff, ModelRejected, NotReady, UnknownModel
+from app.api.queries import VersionQuery
+from app.api.schemas import ModelVersionsBody, UnloadedBody
+from app.errors import Draining, ModelManagementOff, ModelRejected, NotFound, NotReady, UnknownModel
 from clips.manifest import ModelName
 
 
@@ -28,7 +29,7 @@ router = APIRouter(
     prefix="/models/{name}",
     tags=["models"],
     dependencies=[Depends(require_api_key), Depends(require_management)],
-    responses=problems(*ASKED, ModelManagementOff, ModelRejected, UnknownModel, NotReady, Draining),
+    responses=problems(*ASKED, ModelManagementOff, ModelRejected, NotFound, UnknownModel, NotReady, Draining),
 )
 
 Name = Annotated[ModelName, Path(description="Name of the model")]

@@ -11,8 +11,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from app.api.schemas import ProblemBody
-from app.api.v2.protocol import speaks_protocol
-from app.api.v2.schemas import ErrorBody
+from app.api.v2.protocol import error_body, speaks_protocol
 from app.errors import InternalError, InvalidParameter, MalformedUpload, MethodNotAllowed, NotFound, Problem, problem_codes
 from app.observability import metrics
 
@@ -39,7 +38,7 @@ def problem_response(problem: Problem, request_id: str, path: str) -> Response:
     if problem.http_status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
     if speaks_protocol(path):
-        return Response(ErrorBody(error=problem.detail).model_dump_json(), problem.http_status, headers, "application/json")
+        return Response(error_body(problem, request_id).model_dump_json(), problem.http_status, headers, "application/json")
     body = problem_body(problem, request_id)
     return Response(json.dumps(body.model_dump()), problem.http_status, headers, MEDIA_TYPE)
 

@@ -10,6 +10,7 @@ from app.api.problems import MEDIA_TYPE
 _TAGS = [
     {"name": "classify", "description": "Videos in, probabilities out."},
     {"name": "models", "description": "What is served, which variant runs, and where."},
+    {"name": "open inference protocol", "description": "Clips that are already decoded, for clients of KServe and Triton."},
     {"name": "health", "description": "For Kubernetes, load balancers and Prometheus."},
 ]
 _HEADERS = {
@@ -37,6 +38,11 @@ _HEADERS = {
         "schema": {"type": "integer", "minimum": 1},
         "example": 5,
     },
+    "Inference-Header-Content-Length": {
+        "description": "How many bytes are JSON, where binary data follows",
+        "schema": {"type": "integer", "minimum": 1},
+        "example": 169,
+    },
     "WWW-Authenticate": {
         "description": "The scheme of the Authorization header that carries a key",
         "required": True,
@@ -51,6 +57,8 @@ _REQUEST_ID = {
     "schema": {"type": "string"},
     "example": "3f0c9a8e5d1b7a42",
 }
+_DEFAULT_422 = ("HTTPValidationError", "ValidationError")
+"""Schemas of FastAPI that no answer of ours has."""
 _METHODS = ("get", "put", "post", "delete", "patch", "head", "options")
 
 
@@ -77,13 +85,22 @@ class DocumentedAPI(FastAPI):
 
     def _complete(self, document: dict[str, Any]) -> None:
         document.setdefault("components", {}).update(headers=_HEADERS, parameters={"X-Request-ID": _REQUEST_ID})
+        for name in _DEFAULT_422:
+            document["components"].get("schemas", {}).pop(name, None)
         for path in document["paths"].values():
             for operation in (path[method] for method in _METHODS if method in path):
                 operation.setdefault("parameters", []).append({"$ref": "#/components/parameters/X-Request-ID"})
+                _drop_default_422(operation["responses"])
                 for response in operation["responses"].values():
                     _tell_media_type(response)
                 if not self._asks_for_keys:
                     operation.pop("security", None)  # 401 stays: a client that is generated here may be used elsewhere
+
+
+def _drop_default_422(responses: dict[str, Any]) -> None:
+    """FastAPI writes one for every route with a parameter, whatever it accepts; where there is one, the route names ours."""
+    if _DEFAULT_422[0] in str(responses.get("422")):
+        del responses["422"]
 
 
 def _tell_media_type(response: dict[str, Any]) -> None:

@@ -15,6 +15,8 @@ from app.observability import logs, metrics
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _TRACEPARENT = re.compile(r"00-(?P<trace_id>(?!0{32})[0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+_LOGGED = ("trace_id", "problem_code", "model", "videos", "failed_videos")
+"""Of what the request's state holds."""
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 _OWN_FILES_ONLY = (
@@ -102,6 +104,6 @@ def _record(scope: Scope, state: dict[str, Any], status: int, received_bytes: in
         status=status,
         received_bytes=received_bytes,
         total_ms=round(seconds * 1000, 3),
-        **{key: state[key] for key in ("trace_id", "problem_code", "model") if key in state},
+        **{key: state[key] for key in _LOGGED if key in state},
         **times,
     )

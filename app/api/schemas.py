@@ -1,33 +1,10 @@
-"""Query parameters and the bodies of answers, as they appear at ``/docs``."""
+"""The bodies of answers, as they appear at ``/docs``."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
-from pydantic.json_schema import SkipJsonSchema
+from pydantic import BaseModel, ConfigDict, Field
 
 from clips import ClipSpec
-
-Absent = SkipJsonSchema[None]
-"""A parameter that may be left out, but for which a query has no way to say null."""
-
-
-class ClassifyQuery(BaseModel):
-    """Parameters of ``POST /classify``; a misspelt one is refused."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    model: str | Absent = Field(None, max_length=64, description="Name of the model; the default one if absent")
-    version: PositiveInt | Absent = Field(None, description="Version of the model; its default one if absent")
-    top_k: int = Field(5, ge=0, description="How many labels to answer with; 0 for all")
-    timeout_ms: PositiveInt | Absent = Field(None, description="Time from the end of the upload to the answer, ms")
-
-
-class VersionQuery(BaseModel):
-    """Parameters of the routes that manage a model; a misspelt one is refused."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    version: PositiveInt | Absent = Field(None, description="Version of the model")
 
 
 class Answer(BaseModel):
@@ -77,6 +54,60 @@ class ClassificationBody(Answer):
     times_ms: TimesBody = Field(description="Time of each stage, ms")
 
 
+class ProblemBody(Answer):
+    """Any failure (RFC 9457)."""
+
+    type: str = Field(description="The code as an URI", examples=["urn:clipserve:problem:too_few_frames"])
+    title: str = Field(description="What went wrong, the same for every problem of the code")
+    status: int = Field(ge=400, le=599, description="The HTTP status")
+    detail: str = Field(description="What went wrong this time, and what to do; meant for people")
+    code: str = Field(description="Stable; meant for programs", examples=["too_few_frames"])
+    request_id: str = Field(description="As in the header X-Request-ID and in the server's log")
+
+
+class BatchItemBody(Answer):
+    """What became of one file of ``POST /classify/batch``."""
+
+    index: int = Field(ge=0, description="Place of the file in the form, from 0")
+
+
+class BatchResultBody(BatchItemBody):
+    """A video that was classified."""
+
+    outcome: Literal["result"] = Field(description="Which of the two kinds this item is")
+    result: ClassificationBody = Field(description="As `POST /classify` answers for this video")
+
+
+class BatchProblemBody(BatchItemBody):
+    """A video that was not; the others are none the worse for it."""
+
+    outcome: Literal["problem"] = Field(description="Which of the two kinds this item is")
+    problem: ProblemBody = Field(description="As `POST /classify` answers for this video; `status` is the one it would have")
+    retry_after_seconds: int | None = Field(
+        None, ge=1, description="When to send this video again; null: as it is, it will fail again"
+    )
+
+
+class BatchBody(Answer):
+    """Answer to ``POST /classify/batch``."""
+
+    model: str = Field(description="Name of the model that answered")
+    version: int = Field(description="Its version")
+    results: list[Annotated[BatchResultBody | BatchProblemBody, Field(discriminator="outcome")]] = Field(
+        description="One for each file, in the order of the form"
+    )
+
+
+class ExecutionPlanBody(Answer):
+    """How a model uses its machine, as it was measured at the start or asked for."""
+
+    lanes: int = Field(ge=1, description="Batches that run at once")
+    intra_op_threads: int = Field(ge=1, description="Threads of each lane, on a CPU")
+    max_batch_size: int = Field(ge=1, description="Most clips in one run")
+    lone_threads: int = Field(ge=1, description="Threads of a run that has the machine to itself, on a CPU")
+    clips_per_second: float = Field(gt=0, description="Of all lanes together, without decoding; estimated from a few runs")
+
+
 class ModelBody(Answer):
     """One served version of a model."""
 
@@ -88,6 +119,7 @@ class ModelBody(Answer):
     precision: Literal["fp32", "fp16", "int8"] = Field(description="The variant that runs")
     execution_provider: Literal["cuda", "tensorrt", "cpu"] = Field(description="Where it really runs")
     fallback_reason: str | None = Field(description="Why a faster provider was not taken")
+    execution_plan: ExecutionPlanBody = Field(description="Lanes, threads and batch size that it runs with")
     clip_spec: ClipSpec = Field(description="How a video becomes the model's input")
     thresholds: list[float] | None = Field(description="multi_label: the probability from which a label counts")
     metrics: dict[str, float] = Field(description="Validation metrics of the published model")
@@ -140,14 +172,3 @@ class ReadinessBody(Answer):
     decode_protections: ProtectionsBody = Field(description="What holds the decode processes back")
     decode_accelerator: Literal["none", "cuda"] = Field(description="What helps to decode")
     decode_accelerator_problem: str | None = Field(description="Why the accelerator that was asked for is not used")
-
-
-class ProblemBody(Answer):
-    """Any failure (RFC 9457)."""
-
-    type: str = Field(description="The code as an URI", examples=["urn:clipserve:problem:too_few_frames"])
-    title: str = Field(description="What went wrong, the same for every problem of the code")
-    status: int = Field(ge=400, le=599, description="The HTTP status")
-    detail: str = Field(description="What went wrong this time, and what to do; meant for people")
-    code: str = Field(description="Stable; meant for programs", examples=["too_few_frames"])
-    request_id: str = Field(description="As in the header X-Request-ID and in the server's log")

@@ -12,7 +12,7 @@ from functools import partial
 from fastapi import Request
 
 from app.api.dependencies import UploadLimits
-from app.api.form import ENVELOPE_BYTES, VideoForm
+from app.api.form import ONE_FILE, VideoForm
 from app.errors import EmptyBody, StorageFull, UnsupportedMediaType, UploadTimeout, UploadTooLarge
 from app.inference.video_file import VideoFile
 from app.observability import logs
@@ -28,9 +28,7 @@ async def received_video(request: Request, limits: UploadLimits) -> AsyncIterato
     Raises: EmptyBody, MalformedUpload, StorageFull, UnsupportedMediaType, UploadTimeout, UploadTooLarge.
         ClientDisconnect: the caller left.
     """
-    with upload_storage():
-        video = VideoFile()
-    with video:
+    with new_video() as video:
         await _receive(request, limits, video)
         if not video.size_bytes:
             raise EmptyBody
@@ -38,33 +36,46 @@ async def received_video(request: Request, limits: UploadLimits) -> AsyncIterato
 
 
 async def _receive(request: Request, limits: UploadLimits, video: VideoFile) -> None:
-    content_type = request.headers.get("content-type", "")
-    if len(content_type) > _MAX_CONTENT_TYPE:
-        raise UnsupportedMediaType
-    media_type = content_type.partition(";")[0].strip().lower()
     write = partial(append_chunk, video, limits.max_bytes)
-    if media_type == "multipart/form-data":
-        form = VideoForm(content_type, write)
-        check_declared_length(request, limits.max_bytes, ENVELOPE_BYTES)
-        async for chunk in body_chunks(request, limits):
-            form.feed(chunk)
-        form.finish()
-    elif media_type.startswith("video/") or media_type == "application/octet-stream":
-        check_declared_length(request, limits.max_bytes, 0)
+    kind = media_type(request)
+    if kind == "multipart/form-data":
+        form = VideoForm(request.headers["content-type"], ONE_FILE, lambda: write)
+        check_declared_length(request, limits.max_bytes + ONE_FILE.envelope_bytes, too_large(limits.max_bytes))
+        await feed(form, request, limits)
+    elif kind.startswith("video/") or kind == "application/octet-stream":
+        check_declared_length(request, limits.max_bytes, too_large(limits.max_bytes))
         async for chunk in body_chunks(request, limits):
             write(chunk)
     else:
         raise UnsupportedMediaType
 
 
-def check_declared_length(request: Request, max_bytes: int, envelope_bytes: int) -> None:
+def media_type(request: Request) -> str:
+    """The Content-Type without its parameters. Raises: UnsupportedMediaType: it is absurdly long."""
+    content_type = request.headers.get("content-type", "")
+    if len(content_type) > _MAX_CONTENT_TYPE:
+        raise UnsupportedMediaType
+    return content_type.partition(";")[0].strip().lower()
+
+
+def check_declared_length(request: Request, max_bytes: int, problem: UploadTooLarge) -> None:
     """Refuse an honest header early; a lying or missing one costs the sender as many bytes as it may send.
 
-    Raises: UploadTooLarge.
+    Raises: ``problem``.
     """
     declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > max_bytes + envelope_bytes:
-        raise too_large(max_bytes)
+    if declared.isdecimal() and int(declared) > max_bytes:
+        raise problem
+
+
+async def feed(form: VideoForm, request: Request, limits: UploadLimits) -> None:
+    """Give ``form`` the whole body.
+
+    Raises: MalformedUpload, UploadTimeout, and what the takers of its files raise. ClientDisconnect.
+    """
+    async for chunk in body_chunks(request, limits):
+        form.feed(chunk)
+    form.finish()
 
 
 async def body_chunks(request: Request, limits: UploadLimits) -> AsyncGenerator[bytes, None]:
@@ -86,6 +97,12 @@ async def body_chunks(request: Request, limits: UploadLimits) -> AsyncGenerator[
             raise _timeout(limits, allowed_seconds) from None
         received += len(chunk)
         yield chunk
+
+
+def new_video() -> VideoFile:
+    """A video without a byte yet. Raises: StorageFull."""
+    with upload_storage():
+        return VideoFile()
 
 
 def append_chunk(video: VideoFile, max_bytes: int, chunk: bytes) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import errno
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import monotonic
@@ -67,31 +67,33 @@ class Classifier:
         with model.in_use():
             yield model
 
-    async def classify(self, video: VideoFile, model: ServedModel, timeout_seconds: float) -> Classification:
+    async def classify(
+        self, video: VideoFile, model: ServedModel, timeout_seconds: float, flow: Hashable = None
+    ) -> Classification:
         """Decode ``video``, queue its clip, run the model, sort the labels; or take what is known of the same bytes.
 
-        The caller has a place of ``admission``.
+        The caller has a place of ``admission``. Videos of one ``flow`` (those of one request) take turns with the others.
 
         Raises: Problem: RefusedVideo, DeadlineExceeded, Draining, InferenceFailed, ModelUnloaded, StorageFull.
         """
         deadline = monotonic() + timeout_seconds
         with model.in_use():
             if not model.cache.is_on:
-                clip, probabilities = await self._run(video, model, deadline)
+                clip, probabilities = await self._run(video, model, deadline, flow)
                 return _classification(model, clip, probabilities, None)
             digest = await self._digest(video, deadline)
             if known := model.cache.find(digest):
                 stages.skip("decode", "queue", "model")
                 return _classification(model, known.clip, known.probabilities, "hit")
-            clip, probabilities = await self._run(video, model, deadline)
+            clip, probabilities = await self._run(video, model, deadline, flow)
             model.cache.keep(digest, clip, probabilities)
             return _classification(model, clip, probabilities, "miss")
 
-    async def _run(self, video: VideoFile, model: ServedModel, deadline: float) -> tuple[Clip, Probabilities]:
+    async def _run(self, video: VideoFile, model: ServedModel, deadline: float, flow: Hashable) -> tuple[Clip, Probabilities]:
         """The clip, and what the model made of it."""
         with stages.timed("decode"), model.batcher.expected():  # from the end of the upload, waiting for a process included
-            clip = await self._decode(video, model, deadline)
-        outcome = await model.batcher.infer(clip.frames, deadline)
+            clip = await self._decode(video, model, deadline, flow)
+        outcome = await model.batcher.infer(clip.frames, deadline, flow)
         stages.record("queue", outcome.queue_seconds)
         stages.record("model", outcome.model_seconds)
         return clip, outcome.probabilities
@@ -101,11 +103,11 @@ class Classifier:
             async with asyncio.timeout(deadline - monotonic()):
                 return await video.sha256()
 
-    async def _decode(self, video: VideoFile, model: ServedModel, deadline: float) -> Clip:
+    async def _decode(self, video: VideoFile, model: ServedModel, deadline: float, flow: Hashable) -> Clip:
         with _storage():
             try:
                 async with asyncio.timeout(deadline - monotonic()):
-                    return await self.decoder.decode(video, model.manifest.clip_spec)
+                    return await self.decoder.decode(video, model.manifest.clip_spec, flow)
             except ClipError as refusal:
                 raise RefusedVideo(refusal) from refusal
 

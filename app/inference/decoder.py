@@ -4,6 +4,7 @@ Why not a pool from a library: docs/decisions/02-decode-processes.md.
 """
 
 import asyncio
+from collections.abc import Hashable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import get_args
@@ -67,14 +68,15 @@ class Decoder:
             worker.kill("closed")
         await asyncio.to_thread(self._undertaker.shutdown)
 
-    async def decode(self, video: VideoFile, spec: ClipSpec) -> Clip:
+    async def decode(self, video: VideoFile, spec: ClipSpec, flow: Hashable = None) -> Clip:
         """The clip of ``video``, which may be closed once the call is over, however it ends.
 
+        Videos of one ``flow`` (those of one request, say) take turns with the others; without one, a video is its own.
         Cancelling the call before a process is free costs nothing.
 
         Raises: ClipError: the video cannot become a clip; DecodeFailed too where it took too long or killed its process.
         """
-        worker = await self._begin(video, spec)
+        worker = await self._begin(video, spec, flow)
         job = asyncio.create_task(self._finish(worker))
         try:
             return await asyncio.shield(job)
@@ -82,10 +84,10 @@ class Decoder:
             self._abandon(worker, job)
             raise
 
-    async def _begin(self, video: VideoFile, spec: ClipSpec) -> DecodeWorker:
+    async def _begin(self, video: VideoFile, spec: ClipSpec, flow: Hashable) -> DecodeWorker:
         """A process that has the video."""
         while True:
-            worker = await self._idle.get()
+            worker = await self._idle.get(flow)
             if not worker.is_alive:  # it was ended after it had been handed out
                 continue
             try:

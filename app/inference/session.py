@@ -126,6 +126,8 @@ def _create(model: bytes, clip_shape: tuple[int, ...], provider: Provider, optio
     settings.intra_op_num_threads = options.intra_op_threads
     settings.inter_op_num_threads = 1
     settings.log_severity_level = 3
+    # else a plan of memory and a block for each batch size: 474 MB after all sizes up to 8, in place of 270 and 2% more time
+    settings.enable_mem_pattern = provider != "cpu"
     # waiting threads that spin take the processor from the decoders
     settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
     chain = provider_chain(provider, clip_shape, options.max_batch_size, options.gpu, sha256(model).hexdigest())

@@ -38,7 +38,7 @@ RECEIVED_BYTES = Counter("clipserve_received_bytes", "Bytes of request bodies th
 STAGE_SECONDS = Histogram(
     "clipserve_stage_seconds", "Time of one video in one stage, whether it went well or not.", ["stage"], buckets=_SECONDS
 )
-PROBLEMS = Counter("clipserve_problems", "Requests answered with a problem.", ["code"])
+PROBLEMS = Counter("clipserve_problems", "Requests, and videos of a batch, answered with a problem.", ["code"])
 CONNECTIONS = Gauge("clipserve_connections", "Open connections, idle ones included.")
 CONNECTIONS_REFUSED = Counter(
     "clipserve_connections_refused", "Connections closed because of what became of them before a request.", ["reason"]

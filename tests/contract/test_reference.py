@@ -21,10 +21,50 @@ PUBLIC = {
         "X-Request-ID model timeout_ms top_k version",
         "200 400 401 404 408 413 415 422 429 500 503 504",
     ),
-    "list_models": ("GET /models", "X-Request-ID", "200 401 500"),
-    "describe_model": ("GET /models/{name}", "X-Request-ID name", "200 401 404 422 500"),
+    "classify_batch": (
+        "POST /classify/batch",
+        "X-Request-ID model timeout_ms top_k version",
+        "200 400 401 404 408 413 415 422 429 500 503",
+    ),
+    "list_models": ("GET /models", "X-Request-ID", "200 400 401 500"),
+    "describe_model": ("GET /models/{name}", "X-Request-ID name", "200 400 401 404 422 500"),
+    "load_model": ("POST /models/{name}/load", "X-Request-ID name version", "200 400 401 403 404 422 500 503"),
+    "unload_model": ("POST /models/{name}/unload", "X-Request-ID name version", "200 400 401 403 404 422 500 503"),
+    "choose_default": ("POST /models/{name}/default", "X-Request-ID name version", "200 400 401 403 404 422 500 503"),
     "healthz": ("GET /healthz", "X-Request-ID", "200 500"),
     "readyz": ("GET /readyz", "X-Request-ID", "200 500 503"),
+    "server_metadata": ("GET /v2", "X-Request-ID", "200 400 401 500"),
+    "server_live": ("GET /v2/health/live", "X-Request-ID", "200 400 500"),
+    "server_ready": ("GET /v2/health/ready", "X-Request-ID", "200 400 500 503"),
+    "model_metadata": ("GET /v2/models/{name}", "X-Request-ID name", "200 400 401 404 500 503"),
+    "model_version_metadata": (
+        "GET /v2/models/{name}/versions/{version}",
+        "X-Request-ID name version",
+        "200 400 401 404 500 503",
+    ),
+    "model_ready": ("GET /v2/models/{name}/ready", "X-Request-ID name", "200 400 401 404 500 503"),
+    "model_version_ready": (
+        "GET /v2/models/{name}/versions/{version}/ready",
+        "X-Request-ID name version",
+        "200 400 401 404 500 503",
+    ),
+    "model_config": ("GET /v2/models/{name}/config", "X-Request-ID name", "200 400 401 404 500 503"),
+    "model_version_config": (
+        "GET /v2/models/{name}/versions/{version}/config",
+        "X-Request-ID name version",
+        "200 400 401 404 500 503",
+    ),
+    "model_infer": (
+        "POST /v2/models/{name}/infer",
+        "Inference-Header-Content-Length X-Request-ID name",
+        "200 400 401 404 408 413 415 429 500 503 504",
+    ),
+    "model_version_infer": (
+        "POST /v2/models/{name}/versions/{version}/infer",
+        "Inference-Header-Content-Length X-Request-ID name version",
+        "200 400 401 404 408 413 415 429 500 503 504",
+    ),
+    "repository_index": ("POST /v2/repository/index", "X-Request-ID", "200 400 401 408 413 500"),
     "read_metrics": ("GET /metrics", "X-Request-ID", "200 401 500"),
 }
 
@@ -85,6 +125,24 @@ def test_a_video_is_sent_as_a_form_or_as_it_is(operations: list[Operation]) -> N
     assert set(told["requestBody"]["content"]) == {"multipart/form-data", "application/octet-stream", "video/*"}
 
 
+def test_several_videos_are_sent_as_a_form_and_one_field_tells_results_from_problems(
+    document: dict[str, Any], operations: list[Operation]
+) -> None:
+    told = next(told for _, told in operations if told["operationId"] == "classify_batch")
+    assert set(told["requestBody"]["content"]) == {"multipart/form-data"}
+    items = document["components"]["schemas"]["BatchBody"]["properties"]["results"]["items"]
+    assert items["discriminator"]["propertyName"] == "outcome"
+    assert set(items["discriminator"]["mapping"]) == {"result", "problem"}
+
+
+@pytest.mark.parametrize("operation_id", ["model_infer", "model_version_infer"])
+def test_clips_are_sent_and_answered_as_json_or_with_binary_data(operations: list[Operation], operation_id: str) -> None:
+    told = next(told for _, told in operations if told["operationId"] == operation_id)
+    for part in (told["requestBody"], told["responses"]["200"]):
+        assert set(part["content"]) == {"application/json", "application/octet-stream"}
+    assert "Inference-Header-Content-Length" in told["responses"]["200"]["headers"]
+
+
 def test_the_document_is_openapi_3_1(document: dict[str, Any]) -> None:
     jsonschema_rs.validator_for(OPENAPI_31).validate(document)
     for schema in document["components"]["schemas"].values():
@@ -120,7 +178,7 @@ def objects(schema: Any) -> Iterator[dict[str, Any]]:
 def test_every_field_of_an_answer_is_described_and_there_are_no_others(operations: list[Operation]) -> None:
     for route, told in operations:
         for schema in objects([response["content"] for response in told["responses"].values()]):
-            assert " /v2" in route or schema.get("additionalProperties") is False, f"{route}: {schema['title']}"
+            assert schema.get("additionalProperties") is False, f"{route}: {schema['title']}"
             for field, meaning in schema["properties"].items():
                 assert meaning.get("description"), f"{route}: {schema['title']}.{field}"
 
@@ -170,18 +228,20 @@ def test_keys_are_declared_where_they_are_asked_for_and_nowhere_else(
         assert (answer.status_code == 401) == ("security" in told), route
 
 
-def codes(document: dict[str, Any]) -> set[str]:
-    return set(re.findall(r"'code': '(\w+)'", str(document["paths"])))
+def codes(operations: list[Operation]) -> set[str]:
+    """What the examples of all failures are called by: under /v2 the body does not name the code."""
+    failures = [response for _, told in operations for status, response in told["responses"].items() if status >= "400"]
+    return {code for failure in failures for media in failure["content"].values() for code in media["examples"]}
 
 
-def test_every_code_is_told_of_some_route(document: dict[str, Any]) -> None:
+def test_every_code_is_told_of_some_route(operations: list[Operation]) -> None:
     kinds = [errors.Problem]
     for kind in kinds:
         kinds += kind.__subclasses__()
     existing = {problem.code for kind in kinds for problem in kind.examples()}
-    assert codes(document) == existing - {errors.MethodNotAllowed.code}  # which no operation answers
+    assert codes(operations) == existing - {errors.MethodNotAllowed.code}  # which no operation answers
 
 
-def test_the_prose_names_every_route_and_every_code(document: dict[str, Any], operations: list[Operation]) -> None:
+def test_the_prose_names_every_route_and_every_code(operations: list[Operation]) -> None:
     assert [route for route, _ in operations if f"`{route}`" not in PROSE] == []
-    assert [code for code in codes(document) if f"`{code}`" not in PROSE] == []
+    assert [code for code in codes(operations) if f"`{code}`" not in PROSE] == []

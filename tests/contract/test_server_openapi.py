@@ -6,15 +6,6 @@ from tests.live_server import LiveServer
 from tests.videos import RED, one_frame_video, solid_video
 
 
-@pytest.mark.parametrize("change", ["load", "unload", "default"])
-def test_what_changes_models_documents_its_query_and_its_problems(server: LiveServer, change: str) -> None:
-    operation = server.client.get("/openapi.json").json()["paths"][f"/models/{{name}}/{change}"]["post"]
-    assert {parameter["name"] for parameter in operation["parameters"]} == {"name", "version"}
-    assert set(operation["responses"]) == {"200", "401", "403", "404", "422", "503"}
-    for status in ("401", "403", "404", "422", "503"):
-        assert "application/problem+json" in operation["responses"][status]["content"]
-
-
 def test_an_answer_has_exactly_the_fields_of_the_contract(server: LiveServer) -> None:
     answer = server.classify(solid_video(RED)).json()
     assert set(answer) == {"model", "version", "predictions", "video", "times_ms"}

@@ -12,7 +12,10 @@ import pytest
 
 from tests.colour_model import publish
 from tests.live_server import ROOT, LiveServer, command, environment, running_server, wait_until_started
+from tests.raw_connection import RawConnection
 from tests.videos import GREEN, RED, solid_video
+
+KEPT = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 
 MUCH_WORK = 1200
 """Keeps a server loading for far longer than any test looks."""
@@ -125,6 +128,45 @@ def test_sigterm_answers_what_was_admitted_refuses_the_rest_and_exits_0(tmp_path
         assert int(refused.headers["retry-after"]) > 0
         assert {answer.status_code for answer in answers} == {200}
         assert live.process.wait(60) == 0
+
+
+def test_an_upload_that_began_before_sigterm_may_end_after_it_and_is_answered(tmp_path: Path) -> None:
+    publish(tmp_path)
+    video = solid_video(GREEN)
+    with running_server(tmp_path, tmp_path / "log") as live, RawConnection(live) as admitted, RawConnection(live) as kept:
+        kept.write(KEPT)
+        assert kept.answer() == (200, "")
+        admitted.post(f"Content-Length: {len(video)}", body=video[:1000])
+        live.until(lambda: live.metric("clipserve_uploads ") == 1)
+        live.process.terminate()
+        live.until(lambda: live.client.get("/readyz").status_code == 503)
+        kept.write(KEPT)
+        told_to_close = kept.read_to_the_end()
+        admitted.write(video[1000:])
+        answer = admitted.read_to_the_end()
+        assert live.process.wait(60) == 0
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert told_to_close.startswith(b"HTTP/1.1 200 ")
+    assert b"\r\nconnection: close\r\n" in answer
+    assert b"\r\nconnection: close\r\n" in told_to_close
+
+
+def test_a_server_that_does_not_drain_keeps_its_connections(server: LiveServer) -> None:
+    assert "connection" not in server.client.get("/readyz").headers
+
+
+def test_what_is_not_finished_when_the_time_to_drain_is_over_is_told_so(tmp_path: Path) -> None:
+    """A sender that stops in the middle could hold the server for an hour."""
+    publish(tmp_path)
+    patience = {"upload_timeout_seconds": 3600, "upload_min_bytes_per_second": 0}
+    with running_server(tmp_path, tmp_path / "log", drain_seconds=1, **patience) as live, RawConnection(live) as connection:
+        connection.post("Content-Length: 1000", body=b"half")
+        live.until(lambda: live.metric("clipserve_uploads ") == 1)
+        live.process.terminate()
+        assert connection.answer() == (503, "draining")
+        assert connection.is_closed(timeout_seconds=60)
+        assert live.process.wait(60) == 0
+    assert "Traceback" not in (tmp_path / "log").read_text()
 
 
 def test_an_idle_server_stops_and_leaves_no_process(tmp_path: Path, repository: Path) -> None:

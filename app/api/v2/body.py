@@ -10,9 +10,8 @@ from mmap import ACCESS_READ, mmap
 from fastapi import Request
 
 from app.api.dependencies import UploadLimits
-from app.api.uploads import append_chunk, body_chunks, check_declared_length, too_large, upload_storage
+from app.api.uploads import append_chunk, body_chunks, check_declared_length, new_video, too_large, upload_storage
 from app.errors import MalformedRequest, UnsupportedMediaType
-from app.inference.video_file import VideoFile
 
 _WINDOW_BITS = {"gzip": 31, "deflate": 15}  # RFC 9110: what is called deflate is a zlib stream
 _PIECE_BYTES = 2**18
@@ -27,9 +26,7 @@ async def received_body(request: Request, limits: UploadLimits, max_bytes: int) 
         ``max_bytes``. UnsupportedMediaType, UploadTimeout, StorageFull. ClientDisconnect: the caller left.
     """
     limits = replace(limits, max_bytes=max_bytes)
-    with upload_storage():
-        file = VideoFile()
-    with file:
+    with new_video() as file:
         async for chunk in _decoded_chunks(request, limits):
             append_chunk(file, max_bytes, chunk)
         if not file.size_bytes:
@@ -44,7 +41,7 @@ async def _decoded_chunks(request: Request, limits: UploadLimits) -> AsyncGenera
     if encoding not in {*_WINDOW_BITS, "identity"}:
         raise UnsupportedMediaType("The Content-Encoding of a request may be gzip, deflate or identity.")
     slack = 0 if encoding == "identity" else _compression_slack(limits.max_bytes)
-    check_declared_length(request, limits.max_bytes, slack)
+    check_declared_length(request, limits.max_bytes + slack, too_large(limits.max_bytes))
     chunks = body_chunks(request, limits)
     async for chunk in chunks if encoding == "identity" else inflated(chunks, encoding, limits.max_bytes):
         yield chunk

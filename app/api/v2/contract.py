@@ -11,6 +11,8 @@ INPUT: Final = "clips"
 INPUT_TYPE: Final = "UINT8"
 OUTPUT: Final = "probabilities"
 OUTPUT_TYPE: Final = "FP32"
+PLATFORM: Final = "onnxruntime_onnx"
+BACKEND: Final = "onnxruntime"
 
 HEADER_BYTES = 64 * 1024
 """Most bytes of the JSON of a request, its numbers apart; read by the event loop itself, in about a millisecond."""

@@ -17,22 +17,45 @@ from app.api.v2.contract import HEADER_BYTES, TensorContract
 from app.api.v2.message import InferMessage, read_message
 from app.api.v2.models import ExactModel, NewestModel
 from app.api.v2.protocol import PREFIX
-from app.api.v2.reference import HEADER_LENGTH, described_infer_answers, described_infer_request
-from app.errors import DeadlineExceeded, MalformedRequest
+from app.api.v2.reference import HEADER_LENGTH, described_infer_answer, described_infer_request, failures
+from app.errors import (
+    DeadlineExceeded,
+    Draining,
+    InferenceFailed,
+    MalformedRequest,
+    ModelUnloaded,
+    NotFound,
+    NotReady,
+    QueueFull,
+    StorageFull,
+    Unauthorized,
+    UnknownModel,
+    UnsupportedMediaType,
+    UploadTimeout,
+    UploadTooLarge,
+)
 from app.inference.admission import Place
 from app.inference.batch_run import Probabilities
 from app.inference.predecoded import infer_clips
 from app.inference.served import ServedModel
 from app.observability.stages import keep_record, timed
 
-router = APIRouter(prefix=PREFIX, dependencies=[Depends(require_api_key)], responses=described_infer_answers())
+_BODY = (MalformedRequest, UploadTimeout, UploadTooLarge, UnsupportedMediaType, StorageFull)
+_MODEL = (NotFound, UnknownModel, ModelUnloaded, NotReady, Draining)
+_RUN = (QueueFull, DeadlineExceeded, InferenceFailed)
+
+router = APIRouter(
+    prefix=PREFIX,
+    dependencies=[Depends(require_api_key)],
+    responses=described_infer_answer() | failures(Unauthorized, *_BODY, *_MODEL, *_RUN),
+)
 
 _json_reader = ThreadPoolExecutor(1, "json_reader")
 """One: the interpreter reads one text at a time anyhow, and each takes several times its size meanwhile."""
 
 
 @router.post("/models/{name}/infer", summary="Classify clips", openapi_extra=described_infer_request())
-async def infer_newest(request: Request, service: ServiceDependency, model: NewestModel) -> Response:
+async def model_infer(request: Request, service: ServiceDependency, model: NewestModel) -> Response:
     """Clips of the shape in the model's metadata, as JSON or binary data; all of them or none are answered."""
     return await _infer(request, service, model)
 
@@ -42,7 +65,7 @@ async def infer_newest(request: Request, service: ServiceDependency, model: Newe
     summary="Classify clips with a version of a model",
     openapi_extra=described_infer_request(),
 )
-async def infer_version(request: Request, service: ServiceDependency, model: ExactModel) -> Response:
+async def model_version_infer(request: Request, service: ServiceDependency, model: ExactModel) -> Response:
     """Clips of the shape in the model's metadata, as JSON or binary data; all of them or none are answered."""
     return await _infer(request, service, model)
 

@@ -7,9 +7,11 @@ from fastapi import APIRouter, Depends, Path
 
 from app.api.auth import require_api_key
 from app.api.dependencies import ServiceDependency
-from app.api.v2.contract import INPUT, INPUT_TYPE, OUTPUT, OUTPUT_TYPE, TensorContract
+from app.api.documented import answer
+from app.api.v2.contract import BACKEND, INPUT, INPUT_TYPE, OUTPUT, OUTPUT_TYPE, PLATFORM, TensorContract
+from app.api.v2.examples import CONFIG, METADATA, MODEL_READY
 from app.api.v2.protocol import PREFIX
-from app.api.v2.reference import described_errors
+from app.api.v2.reference import failures
 from app.api.v2.schemas import (
     ConfigTensorBody,
     ModelConfigBody,
@@ -17,12 +19,14 @@ from app.api.v2.schemas import (
     ModelReadyBody,
     TensorBody,
 )
-from app.errors import UnknownModel
+from app.errors import Draining, NotFound, NotReady, Unauthorized, UnknownModel
 from app.inference.served import ServedModel
 
-router = APIRouter(prefix=PREFIX, dependencies=[Depends(require_api_key)], responses=described_errors(401, 404, 503))
-
-PLATFORM, BACKEND = "onnxruntime_onnx", "onnxruntime"
+router = APIRouter(
+    prefix=PREFIX,
+    dependencies=[Depends(require_api_key)],
+    responses=failures(Unauthorized, NotFound, UnknownModel, NotReady, Draining),
+)
 
 Name = Annotated[str, Path(description="Name of the model")]
 Version = Annotated[str, Path(description="Version of the model, such as `1`")]
@@ -53,38 +57,42 @@ NewestModel = Annotated[ServedModel, Depends(newest_model)]
 ExactModel = Annotated[ServedModel, Depends(exact_model)]
 
 
-@router.get("/models/{name}", summary="Describe a model")
-async def describe_newest(service: ServiceDependency, model: NewestModel) -> ModelMetadataBody:
+@router.get("/models/{name}", summary="Describe a model", responses=answer(METADATA))
+async def model_metadata(service: ServiceDependency, model: NewestModel) -> ModelMetadataBody:
     """Name and shape of its input and output, and its versions."""
     return _metadata(service, model)
 
 
-@router.get("/models/{name}/versions/{version}", summary="Describe a version of a model")
-async def describe_version(service: ServiceDependency, model: ExactModel) -> ModelMetadataBody:
+@router.get("/models/{name}/versions/{version}", summary="Describe a version of a model", responses=answer(METADATA))
+async def model_version_metadata(service: ServiceDependency, model: ExactModel) -> ModelMetadataBody:
     """Name and shape of its input and output, and the model's versions."""
     return _metadata(service, model)
 
 
-@router.get("/models/{name}/ready", summary="Does a model take requests?")
-async def newest_ready(service: ServiceDependency, model: NewestModel) -> ModelReadyBody:
+@router.get("/models/{name}/ready", summary="Does a model take requests?", responses=answer(MODEL_READY))
+async def model_ready(service: ServiceDependency, model: NewestModel) -> ModelReadyBody:
     """200 if it does, else 503 with the reason."""
     return _ready(service, model)
 
 
-@router.get("/models/{name}/versions/{version}/ready", summary="Does a version of a model take requests?")
-async def version_ready(service: ServiceDependency, model: ExactModel) -> ModelReadyBody:
+@router.get(
+    "/models/{name}/versions/{version}/ready", summary="Does a version of a model take requests?", responses=answer(MODEL_READY)
+)
+async def model_version_ready(service: ServiceDependency, model: ExactModel) -> ModelReadyBody:
     """200 if it does, else 503 with the reason."""
     return _ready(service, model)
 
 
-@router.get("/models/{name}/config", summary="Configuration of a model")
-async def newest_config(service: ServiceDependency, model: NewestModel) -> ModelConfigBody:
+@router.get("/models/{name}/config", summary="Configuration of a model", responses=answer(CONFIG))
+async def model_config(service: ServiceDependency, model: NewestModel) -> ModelConfigBody:
     """What clients of Triton ask for; `max_batch_size` is the most clips in one request."""
     return _config(service, model)
 
 
-@router.get("/models/{name}/versions/{version}/config", summary="Configuration of a version of a model")
-async def version_config(service: ServiceDependency, model: ExactModel) -> ModelConfigBody:
+@router.get(
+    "/models/{name}/versions/{version}/config", summary="Configuration of a version of a model", responses=answer(CONFIG)
+)
+async def model_version_config(service: ServiceDependency, model: ExactModel) -> ModelConfigBody:
     """What clients of Triton ask for; `max_batch_size` is the most clips in one request."""
     return _config(service, model)
 

@@ -1,10 +1,14 @@
-"""What ``/docs`` says about an inference request, which the route reads by itself, and about failures."""
+"""What ``/docs`` says about failures in the protocol's words, and about inference requests, which the route reads by itself."""
 
+from functools import partial
 from typing import Any
 
 from pydantic import BaseModel
 
-from app.api.v2.schemas import ErrorBody, InferAnswerBody, InferRequestBody
+from app.api.documented import Responses, answer, problems
+from app.api.v2.examples import BINARY_INFERRED, INFERRED
+from app.api.v2.protocol import error_body
+from app.api.v2.schemas import InferAnswerBody, InferRequestBody
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 _BINARY = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
@@ -13,10 +17,8 @@ _LENGTH = {
     "schema": {"type": "integer", "minimum": 0},
 }
 
-
-def described_errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The failures that an address can answer with."""
-    return {status: {"model": ErrorBody} for status in statuses}
+failures = partial(problems, body=error_body, media_type="application/json")
+"""``problems`` in the protocol's words."""
 
 
 def described_infer_request() -> dict[str, Any]:
@@ -30,15 +32,13 @@ def described_infer_request() -> dict[str, Any]:
     }
 
 
-def described_infer_answers() -> dict[int | str, dict[str, Any]]:
-    """Both forms of the answer, and the failures."""
-    success = {
-        "description": "Probabilities, as JSON or as JSON and binary data",
-        "model": InferAnswerBody,
-        "content": _BINARY,
-        "headers": {HEADER_LENGTH: _LENGTH},
-    }
-    return {200: success, **described_errors(400, 401, 404, 408, 413, 415, 429, 500, 503, 504)}
+def described_infer_answer() -> Responses:
+    """Both forms of the answer."""
+    told = answer(INFERRED, "Server-Timing", HEADER_LENGTH)
+    told[200]["model"] = InferAnswerBody
+    told[200]["description"] = "Probabilities, as JSON or as JSON and binary data"
+    told[200]["content"]["application/octet-stream"] = _BINARY["application/octet-stream"] | {"example": BINARY_INFERRED}
+    return told
 
 
 def inlined_schema(model: type[BaseModel]) -> dict[str, Any]:

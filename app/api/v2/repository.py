@@ -5,24 +5,26 @@ from pydantic import ValidationError
 
 from app.api.auth import require_api_key
 from app.api.dependencies import ServiceDependency
+from app.api.documented import answer
 from app.api.uploads import body_chunks, too_large
 from app.api.v2.contract import HEADER_BYTES
+from app.api.v2.examples import INDEX
 from app.api.v2.protocol import PREFIX
-from app.api.v2.reference import described_errors, inlined_schema
+from app.api.v2.reference import failures, inlined_schema
 from app.api.v2.schemas import IndexEntryBody, IndexQuery
-from app.errors import MalformedRequest
+from app.errors import MalformedRequest, Unauthorized, UploadTimeout, UploadTooLarge
 
 router = APIRouter(
     prefix=PREFIX,
     dependencies=[Depends(require_api_key)],
-    responses=described_errors(400, 401, 408, 413),
+    responses=failures(Unauthorized, MalformedRequest, UploadTimeout, UploadTooLarge),
 )
 
 _INDEX_BODY = {"requestBody": {"content": {"application/json": {"schema": inlined_schema(IndexQuery)}}}}
 
 
-@router.post("/repository/index", summary="List the served versions", openapi_extra=_INDEX_BODY)
-async def index(request: Request, service: ServiceDependency) -> list[IndexEntryBody]:
+@router.post("/repository/index", summary="List the served versions", responses=answer(INDEX), openapi_extra=_INDEX_BODY)
+async def repository_index(request: Request, service: ServiceDependency) -> list[IndexEntryBody]:
     """Every served version of every model, and whether it takes requests. The body may be empty."""
     query = await _index_query(request, service)
     readiness = service.classifier.readiness

@@ -1,81 +1,89 @@
-"""Bodies of the Open Inference Protocol, as they appear at ``/docs``. Fields that are not named here are ignored."""
+"""Bodies of the Open Inference Protocol, as they appear at ``/docs``. Other fields of a request are ignored."""
 
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr
+from pydantic.config import JsonDict
+
+from app.api.schemas import Answer
 
 _BINARY_SIZE = Field(default=None, ge=0, description="Size of the tensor's binary data behind the JSON, bytes")
+_FLAT: JsonDict = {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 255}}
+_NESTED: JsonDict = {"type": "array", "items": {"type": "array", "items": {}}}
 _SHARED_MEMORY = Field(default=None, description="Not supported")
 
 
-class ErrorBody(BaseModel):
+class ErrorBody(Answer):
     """Any failure under `/v2`."""
 
-    error: str = Field(examples=["There is no model of that name; GET /models lists what is served."])
+    error: str = Field(
+        description="What went wrong, and what to do; meant for people",
+        examples=["There is no model of that name; GET /models lists what is served."],
+    )
 
 
-class LiveBody(BaseModel):
+class LiveBody(Answer):
     """Answer to `GET /v2/health/live`."""
 
-    live: Literal[True]
+    live: Literal[True] = Field(description="The event loop turns")
 
 
-class ReadyBody(BaseModel):
+class ReadyBody(Answer):
     """Answer to `GET /v2/health/ready`."""
 
-    ready: Literal[True]
+    ready: Literal[True] = Field(description="Every model takes requests")
 
 
-class ModelReadyBody(BaseModel):
+class ModelReadyBody(Answer):
     """Answer to `GET /v2/models/{name}/ready`."""
 
-    name: str
-    ready: Literal[True]
+    name: str = Field(description="Name of the model")
+    ready: Literal[True] = Field(description="The model takes requests")
 
 
-class ServerBody(BaseModel):
+class ServerBody(Answer):
     """Answer to `GET /v2`."""
 
-    name: str
-    version: str
-    extensions: list[str]
+    name: str = Field(description="Name of the server")
+    version: str = Field(description="Its version")
+    extensions: list[str] = Field(description="What it understands beyond the protocol")
 
 
-class TensorBody(BaseModel):
+class TensorBody(Answer):
     """Name, type and shape of a tensor."""
 
-    name: str
-    datatype: str
+    name: str = Field(description="Name of the tensor")
+    datatype: str = Field(description="The protocol's name of its type")
     shape: list[int] = Field(description="-1 stands for the number of clips")
 
 
-class ModelMetadataBody(BaseModel):
+class ModelMetadataBody(Answer):
     """Answer to `GET /v2/models/{name}`."""
 
-    name: str
+    name: str = Field(description="Name of the model")
     versions: list[str] = Field(description="Those that can be asked for, the newest last")
-    platform: str
-    inputs: list[TensorBody]
-    outputs: list[TensorBody]
+    platform: str = Field(description="What runs the model, and the format of its file")
+    inputs: list[TensorBody] = Field(description="One: the clips")
+    outputs: list[TensorBody] = Field(description="One: the probabilities")
 
 
-class ConfigTensorBody(BaseModel):
+class ConfigTensorBody(Answer):
     """A tensor in a model's configuration."""
 
-    name: str
-    data_type: str
+    name: str = Field(description="Name of the tensor")
+    data_type: str = Field(description="Triton's name of its type")
     dims: list[int] = Field(description="Without the number of clips")
 
 
-class ModelConfigBody(BaseModel):
+class ModelConfigBody(Answer):
     """Answer to `GET /v2/models/{name}/config`: what clients of Triton ask for."""
 
-    name: str
-    platform: str
-    backend: str
+    name: str = Field(description="Name of the model")
+    platform: str = Field(description="What runs the model, and the format of its file")
+    backend: str = Field(description="What runs the model")
     max_batch_size: int = Field(description="Most clips in one request")
-    input: list[ConfigTensorBody]
-    output: list[ConfigTensorBody]
+    input: list[ConfigTensorBody] = Field(description="One: the clips")
+    output: list[ConfigTensorBody] = Field(description="One: the probabilities")
 
 
 class IndexQuery(BaseModel):
@@ -84,13 +92,13 @@ class IndexQuery(BaseModel):
     ready: StrictBool | None = Field(default=None, description="Whether to leave out what takes no requests now")
 
 
-class IndexEntryBody(BaseModel):
+class IndexEntryBody(Answer):
     """One version in the answer to `POST /v2/repository/index`."""
 
-    name: str
-    version: str
-    state: Literal["READY", "UNAVAILABLE"]
-    reason: str
+    name: str = Field(description="Name of the model")
+    version: str = Field(description="The served version")
+    state: Literal["READY", "UNAVAILABLE"] = Field(description="Whether it takes requests now")
+    reason: str = Field(description="Why not; empty where it does")
 
 
 class InputParameters(BaseModel):
@@ -112,7 +120,7 @@ class RequestInputBody(BaseModel):
     data: Any = Field(
         default=None,
         description="Whole numbers from 0 to 255, flat or nested as `shape` says",
-        json_schema_extra={"type": ["array", "null"], "items": {"type": ["integer", "array"], "minimum": 0, "maximum": 255}},
+        json_schema_extra={"anyOf": [_FLAT, _NESTED, {"type": "null"}]},
     )
 
 
@@ -164,26 +172,26 @@ class InferRequestBody(BaseModel):
     outputs: Annotated[list[RequestedOutputBody], Field(max_length=1)] | None = None
 
 
-class AnswerParameters(BaseModel):
+class AnswerParameters(Answer):
     """Parameters of an output tensor in an answer."""
 
     binary_data_size: int = Field(description="Size of the tensor's binary data behind the JSON, bytes")
 
 
-class AnswerOutputBody(BaseModel):
+class AnswerOutputBody(Answer):
     """An output tensor, with its numbers in `data` or as binary data behind the JSON."""
 
-    name: str
-    datatype: Literal["FP32", "BYTES"]
+    name: str = Field(description="Name of the tensor")
+    datatype: Literal["FP32", "BYTES"] = Field(description="BYTES where labels were asked for")
     shape: list[int] = Field(description="[clips, labels]")
-    parameters: AnswerParameters | None = None
+    parameters: AnswerParameters | None = Field(default=None, description="Where binary data follows")
     data: list[float] | list[str] | None = Field(default=None, description="Flat, row by row")
 
 
-class InferAnswerBody(BaseModel):
+class InferAnswerBody(Answer):
     """Answer to an inference request, or its JSON part."""
 
-    model_name: str
-    model_version: str
-    id: str | None = None
-    outputs: list[AnswerOutputBody]
+    model_name: str = Field(description="Name of the model that answered")
+    model_version: str = Field(description="Its version")
+    id: str | None = Field(default=None, description="That of the request")
+    outputs: list[AnswerOutputBody] = Field(description="One: the probabilities")

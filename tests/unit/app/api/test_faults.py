@@ -34,6 +34,10 @@ async def raises_late(scope: Scope, receive: Receive, send: Send) -> None:
     raise RuntimeError(SECRET)
 
 
+async def is_cut_off(scope: Scope, receive: Receive, send: Send) -> None:
+    raise asyncio.CancelledError
+
+
 def ask(app: ASGIApp) -> httpx.Response:
     async def asked() -> httpx.Response:
         transport = httpx.ASGITransport(RequestMiddleware(Faults(app)))
@@ -64,6 +68,12 @@ def test_an_answer_that_has_begun_is_left_as_it_is(log: Callable[[], list[dict[s
     asyncio.run(RequestMiddleware(Faults(raises_late))(scope, never, keep))
     assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
     assert log()[-1]["problem_code"] == "internal_error"
+
+
+def test_what_is_cut_off_as_the_server_ends_is_told_to_come_again() -> None:
+    answer = ask(is_cut_off)
+    assert (answer.status_code, answer.json()["code"]) == (503, "draining")
+    assert answer.headers["retry-after"]
 
 
 def test_a_start_that_fails_is_no_request() -> None:

@@ -1,12 +1,13 @@
 """The file of a form, whatever pieces it arrives in; and forms that are refused."""
 
 import time
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.api.form import ENVELOPE_BYTES, MAX_PARTS, VideoForm
+from app.api.form import ONE_FILE, FormRules, VideoForm
 from app.errors import MalformedUpload
 
 TYPE = 'multipart/form-data; boundary="edge"'
@@ -22,13 +23,23 @@ def form(*parts: tuple[bytes, bytes], end: bytes = b"--edge--\r\n") -> bytes:
     return b"".join(b"--edge\r\n" + headers + b"\r\n\r\n" + data + b"\r\n" for headers, data in parts) + end
 
 
-def file_of(body: bytes, *, chunk_bytes: int = 65_536, content_type: str = TYPE) -> bytes:
-    pieces: list[bytes] = []
-    reader = VideoForm(content_type, pieces.append)
+def files_of(body: bytes, rules: FormRules, *, chunk_bytes: int = 65_536, content_type: str = TYPE) -> list[bytes]:
+    files: list[list[bytes]] = []
+
+    def begin_file() -> Callable[[bytes], None]:
+        files.append([])
+        return files[-1].append
+
+    reader = VideoForm(content_type, rules, begin_file)
     for start in range(0, len(body), chunk_bytes):
         reader.feed(body[start : start + chunk_bytes])
     reader.finish()
-    return b"".join(pieces)
+    return [b"".join(pieces) for pieces in files]
+
+
+def file_of(body: bytes, *, chunk_bytes: int = 65_536, content_type: str = TYPE) -> bytes:
+    (file,) = files_of(body, ONE_FILE, chunk_bytes=chunk_bytes, content_type=content_type)
+    return file
 
 
 @pytest.mark.parametrize("chunk_bytes", [1, 2, 3, 5, 7, 11, 64, 65_536])
@@ -84,12 +95,12 @@ def test_a_form_needs_its_boundary(content_type: str) -> None:
         "a part without a name": form((b"Content-Disposition: form-data", b"video")),
         "a header without a colon": form((b"nonsense", b"video")),
         "text in front": b"hello\r\n" + form((FILE, b"video")),
-        "too many fields": form((FILE, b"video"), *[(FIELD, b"x")] * MAX_PARTS),
+        "too many fields": form((FILE, b"video"), *[(FIELD, b"x")] * ONE_FILE.max_parts),
         "too many headers": form((FILE + b"\r\nX: y" * 200, b"video")),
         "a long header": form((FILE + b"\r\nX: " + b"y" * 5000, b"video")),
-        "a large field": form((FILE, b"video"), (FIELD, bytes(ENVELOPE_BYTES))),
-        "a large field in front": form((FIELD, bytes(ENVELOPE_BYTES)), (FILE, b"video")),
-        "a long end": form((FILE, b"video")) + bytes(ENVELOPE_BYTES),
+        "a large field": form((FILE, b"video"), (FIELD, bytes(ONE_FILE.envelope_bytes))),
+        "a large field in front": form((FIELD, bytes(ONE_FILE.envelope_bytes)), (FILE, b"video")),
+        "a long end": form((FILE, b"video")) + bytes(ONE_FILE.envelope_bytes),
     }.items(),
     ids=lambda item: item[0],
 )
@@ -109,3 +120,29 @@ def test_no_body_holds_the_server_for_long(filling: bytes) -> None:
     with pytest.raises(MalformedUpload):
         file_of(body)
     assert time.process_time() - before < 1.0
+
+
+THREE = FormRules("files", 3, "Send at most three.")
+ONE_OF_THEM = b'Content-Disposition: form-data; name="files"; filename="a.mp4"'
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 7, 65_536])
+def test_files_come_one_after_the_other_and_keep_their_order(chunk_bytes: int) -> None:
+    body = form((ONE_OF_THEM, b"first"), (FIELD, b"text"), (ONE_OF_THEM, b""), (ONE_OF_THEM, TRICKY))
+    assert files_of(body, THREE, chunk_bytes=chunk_bytes) == [b"first", b"", TRICKY]
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [[ONE_OF_THEM] * 4, [ONE_OF_THEM] * 400, [FILE], [ONE_OF_THEM, FILE], [FIELD], []],
+    ids=["one too many", "many too many", "the field of one", "both fields", "no file", "nothing"],
+)
+def test_a_form_of_several_that_breaks_the_rules_is_told_its_own(parts: list[bytes]) -> None:
+    with pytest.raises(MalformedUpload, match=r"Send at most three\."):
+        files_of(form(*[(part, b"video") for part in parts]), THREE)
+
+
+def test_every_further_file_may_have_headers_of_its_own() -> None:
+    long_name = ONE_OF_THEM[:-1] + b"n" * 4000 + b'"'
+    rules = FormRules("files", 40, "")
+    assert files_of(form(*[(long_name, b"video")] * 40), rules) == [b"video"] * 40

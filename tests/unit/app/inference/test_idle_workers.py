@@ -45,6 +45,40 @@ def test_who_waits_longest_is_served_first() -> None:
     run(test)
 
 
+def test_a_single_video_waits_for_at_most_one_video_of_each_other_flow() -> None:
+    async def test() -> None:
+        idle = IdleWorkers()
+        order: list[str] = []
+
+        async def decode(name: str, flow: object) -> None:
+            worker = await idle.get(flow)
+            order.append(name)
+            idle.put(worker)
+
+        batches = [(f"{flow}{index}", flow) for flow in ("a", "b", "c") for index in range(5)]
+        videos = [asyncio.create_task(decode(*video)) for video in [*batches, ("single", None)]]
+        await asyncio.sleep(0)
+        idle.put(A)
+        await asyncio.gather(*videos)
+        assert order[:4] == ["a0", "b0", "c0", "single"]
+        assert [name for name in order if name.startswith("a")] == ["a0", "a1", "a2", "a3", "a4"]
+
+    run(test)
+
+
+def test_who_waits_in_a_flow_and_leaves_is_passed_over() -> None:
+    async def test() -> None:
+        idle = IdleWorkers()
+        leaving, staying = (asyncio.create_task(idle.get("flow")) for _ in range(2))
+        await asyncio.sleep(0)
+        leaving.cancel()
+        await asyncio.wait([leaving])
+        idle.put(A)
+        assert await staying == A
+
+    run(test)
+
+
 def test_a_caller_that_has_left_is_passed_over() -> None:
     async def test() -> None:
         idle = IdleWorkers()
