@@ -108,7 +108,7 @@ class Settings(BaseSettings):
         description="Videos that may wait for their answer; while as many do, a new request is answered 429 `queue_full`.",
     )
     max_wait_ms: int = Field(
-        600,
+        700,
         ge=0,
         description="Longest that videos are to wait for their answer, ms. While more arrive than the server can take, a new "
         "request that would wait longer is answered 429 `queue_full`; a short burst may fill the queue. 0: only "

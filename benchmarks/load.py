@@ -109,15 +109,21 @@ async def _chunks(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
 
 
 async def closed_loop(client: Client, videos: Sequence[bytes], clients: int, seconds: float) -> tuple[list[Reply], float]:
-    """``clients`` callers, each of which sends its next video when it has its answer. Replies, and the seconds it took."""
+    """``clients`` callers, each of which sends its next video when it has its answer. Replies, and the seconds it took.
+
+    A caller that is refused with a ``Retry-After`` waits that long.
+    """
     start = time.perf_counter()
     replies: list[Reply] = []
 
     async def caller(first: int) -> None:
         index = first
         while time.perf_counter() - start < seconds:
-            replies.append(await client.post(videos[index % len(videos)]))
+            reply = await client.post(videos[index % len(videos)])
+            replies.append(reply)
             index += clients
+            if reply.retry_after:
+                await asyncio.sleep(float(reply.retry_after))
 
     await asyncio.gather(*(caller(i) for i in range(clients)))
     return replies, time.perf_counter() - start

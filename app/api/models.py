@@ -1,5 +1,6 @@
 """``GET /models``: what is served, and how."""
 
+from dataclasses import asdict
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path
@@ -8,7 +9,7 @@ from app.api.auth import require_api_key
 from app.api.dependencies import ServiceDependency
 from app.api.documented import ASKED, answer, problems
 from app.api.examples import MODEL_LIST, MODEL_VERSIONS
-from app.api.schemas import ModelBody, ModelListBody, ModelVersionsBody
+from app.api.schemas import ExecutionPlanBody, ModelBody, ModelListBody, ModelVersionsBody
 from app.errors import NotFound, Unauthorized, UnknownModel
 from app.inference.served import ServedModel, ServedModels
 
@@ -56,6 +57,7 @@ def _body(models: ServedModels, model: ServedModel) -> ModelBody:
         precision=engine.variant.precision,
         execution_provider=engine.provider,
         fallback_reason=engine.fallback_reason,
+        execution_plan=ExecutionPlanBody(**asdict(engine.plan)),
         clip_spec=manifest.clip_spec,
         thresholds=manifest.thresholds,
         metrics=manifest.metrics,

@@ -98,6 +98,16 @@ class BatchBody(Answer):
     )
 
 
+class ExecutionPlanBody(Answer):
+    """How a model uses its machine, as it was measured at the start or asked for."""
+
+    lanes: int = Field(ge=1, description="Batches that run at once")
+    intra_op_threads: int = Field(ge=1, description="Threads of each lane, on a CPU")
+    max_batch_size: int = Field(ge=1, description="Most clips in one run")
+    lone_threads: int = Field(ge=1, description="Threads of a run that has the machine to itself, on a CPU")
+    clips_per_second: float = Field(gt=0, description="Of all lanes together, without decoding; estimated from a few runs")
+
+
 class ModelBody(Answer):
     """One served version of a model."""
 
@@ -109,6 +119,7 @@ class ModelBody(Answer):
     precision: Literal["fp32", "fp16", "int8"] = Field(description="The variant that runs")
     execution_provider: Literal["cuda", "tensorrt", "cpu"] = Field(description="Where it really runs")
     fallback_reason: str | None = Field(description="Why a faster provider was not taken")
+    execution_plan: ExecutionPlanBody = Field(description="Lanes, threads and batch size that it runs with")
     clip_spec: ClipSpec = Field(description="How a video becomes the model's input")
     thresholds: list[float] | None = Field(description="multi_label: the probability from which a label counts")
     metrics: dict[str, float] = Field(description="Validation metrics of the published model")

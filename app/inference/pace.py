@@ -4,6 +4,7 @@ from math import exp
 
 _MEMORY_SECONDS = 5.0
 """What lies so far back counts a third."""
+_ENOUGH_ANSWERS = 8
 
 
 class Pace:
@@ -19,8 +20,8 @@ class Pace:
 
     @property
     def seconds_per_answer(self) -> float:
-        """0 until the first answer."""
-        return self._busy_seconds / self._answers if self._answers else 0.0
+        """0 until there were enough answers: the first ones took the way through an empty server."""
+        return self._busy_seconds / self._answers if self._answers >= _ENOUGH_ANSWERS else 0.0
 
     def work_begins(self, now: float) -> None:
         """The first video is there. ``now`` is a time of a monotonic clock, s."""
