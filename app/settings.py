@@ -26,7 +26,9 @@ _CUDA_VARIABLES = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "LD_LIBRARY_PATH
 class Settings(BaseSettings):
     """Read from environment variables: ``port`` is ``CLIPSERVE_PORT``. Flags of ``clipserve serve`` win."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, extra="forbid", frozen=True, env_ignore_empty=True, allow_inf_nan=False
+    )
 
     host: str = Field("127.0.0.1", description="Address to listen on; `0.0.0.0` accepts connections from other machines.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
@@ -39,8 +41,8 @@ class Settings(BaseSettings):
     )
     model_management: Literal["off", "on"] = Field(
         "off",
-        description="Whether `POST /models/{name}/load`, `/unload` and `/default` change what is served; needs "
-        "`CLIPSERVE_API_KEYS`. Where it is `off` they are answered 403 `model_management_off`.",
+        description="Whether `POST /models/{name}/load`, `/unload` and `/default` change what is served; needs API "
+        "keys. Where it is `off` they are answered 403 `model_management_off`.",
     )
     model_poll_seconds: float = Field(
         0.0,
@@ -252,9 +254,10 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _management_needs_keys(self) -> Self:
-        if self.model_management == "on" and not self.api_keys:
+        if self.model_management == "on" and not (self.api_keys or self.api_keys_file):
             raise ValueError(
-                "CLIPSERVE_MODEL_MANAGEMENT=on lets callers unload models, so it needs keys: set CLIPSERVE_API_KEYS too"
+                "CLIPSERVE_MODEL_MANAGEMENT=on lets callers unload models, so it needs keys: set CLIPSERVE_API_KEYS or "
+                "CLIPSERVE_API_KEYS_FILE too"
             )
         return self
 

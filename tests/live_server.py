@@ -106,6 +106,7 @@ def running_server(
         "execution_provider": "cpu",
         "request_timeout_ms": 120_000,
         "cache_folder": "off",
+        "max_wait_ms": 0,  # how many are let in would depend on the machine
     } | settings
     with log.open("w") as stderr:
         process = subprocess.Popen(

@@ -7,7 +7,7 @@
 The door has room for one video or the request is refused; a later file that finds no place has a problem of its own.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Hashable
 from contextlib import ExitStack, asynccontextmanager
 from time import perf_counter
 from types import TracebackType
@@ -52,7 +52,9 @@ async def received_videos(
 class BatchVideo:
     """One file: its video, or what is wrong with it. Place and bytes are given back as a block with it ends; twice is fine."""
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int, flow: Hashable) -> None:
+        """``flow`` is the same for all files of a form."""
+        self._flow = flow
         self.upload_seconds: float | None = None
         """From its first to its last byte; None where it found no place."""
         self._max_bytes = max_bytes
@@ -71,7 +73,7 @@ class BatchVideo:
 
     def admit(self, admission: Admission) -> None:
         """Take a place. Raises: QueueFull."""
-        self._place = self._held.enter_context(admission.enter())
+        self._place = self._held.enter_context(admission.enter(self._flow))
 
     def begin(self, admission: Admission) -> None:
         """Its first byte is about to come."""
@@ -119,7 +121,7 @@ class _Arrivals:
         """Raises: QueueFull."""
         self.videos: list[BatchVideo] = []
         self._admission, self._limits, self._batch = admission, limits, batch
-        self._first = BatchVideo(limits.max_bytes)
+        self._first = BatchVideo(limits.max_bytes, self)
         self._first.admit(admission)
         self._bytes = 0
 
@@ -132,7 +134,7 @@ class _Arrivals:
 
     def begin_file(self) -> Sink:
         """A file begins; its bytes go to what is returned, which raises UploadTooLarge."""
-        video = BatchVideo(self._limits.max_bytes) if self.videos else self._first
+        video = BatchVideo(self._limits.max_bytes, self) if self.videos else self._first
         self.videos.append(video)
         video.begin(self._admission)
 

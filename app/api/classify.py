@@ -69,6 +69,8 @@ async def classify(
                 video = await stack.enter_async_context(received_video(request, service.upload_limits))
             place.upload_ended()
             answer = await while_connected(request, classifier.classify(video, wanted, timeout_ms / 1000))
+            if answer.cache == "hit":
+                place.was_known()
     if answer.cache:
         response.headers["Cache-Status"] = _CACHE_STATUS[answer.cache]
     return classification_body(answer, stages, query.top_k)

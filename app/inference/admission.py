@@ -15,18 +15,21 @@ answered too late. So a long wait is allowed for ``BURST_SECONDS``, and then the
 Source: controlled delay (Nichols and Jacobson, RFC 8289), here at the door in place of dropping from the queue.
 """
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from math import ceil
 from time import monotonic
 
-from app.errors import InferenceFailed, QueueFull, RefusedVideo
+from app.errors import DeadlineExceeded, InferenceFailed, QueueFull, RefusedVideo
 from app.inference.pace import Pace
 from app.observability import metrics
 
 BURST_SECONDS = 0.25
 """How long videos may wait for more than the longest wait before new ones are refused."""
+_LONGEST_RETRY_SECONDS = 60
 _LOAD_IS_GONE = 0.5
 """Share of the longest wait below which a burst is allowed again."""
 
@@ -42,7 +45,7 @@ class AdmissionPolicy:
     max_wait_seconds: float = 0.0
     """For those that are received, but for bursts; 0 for no bound."""
     keeps_busy: int = 1
-    """Videos that are let in whatever they wait: fewer would leave processors idle."""
+    """Requests that are let in whatever they wait: fewer would leave processors idle."""
 
     @property
     def max_videos(self) -> int:
@@ -51,30 +54,37 @@ class AdmissionPolicy:
 
 
 class Place:
-    """One request inside."""
+    """One request inside, or one video of it."""
 
-    def __init__(self, admission: "Admission") -> None:
-        self._admission = admission
+    def __init__(self, admission: "Admission", flow: Hashable) -> None:
+        self._admission, self._flow = admission, flow
         self._videos = 0
-        admission.count(arriving=+1)
+        self._is_work = True
+        admission.move(flow, arriving=+1)
 
     def upload_ended(self) -> None:
         """The video is there: it now counts among those that wait for their answer."""
         self._videos = 1
-        self._admission.count(arriving=-1, received=+1)
+        self._admission.move(self._flow, arriving=-1, received=+1)
 
     def hold(self, clips: int) -> None:
         """The request turned out to carry so many. Raises: QueueFull: there is no room for them beside the others."""
-        self._admission.check_room(clips - self._videos)
-        self._admission.count(received=clips - self._videos)
+        if clips > self._videos:
+            self._admission.check_room(clips - self._videos)
+        self._admission.move(self._flow, received=clips - self._videos)
         self._videos = clips
+
+    def was_known(self) -> None:
+        """The answer took no work: it says nothing about the pace."""
+        self._is_work = False
 
     def leave(self, *, answered: bool) -> None:
         """The request is over; ``answered``: after all the work that there was with it."""
         if self._videos:
-            self._admission.count(received=-self._videos, answered=self._videos if answered else 0)
+            done = self._videos if answered and self._is_work else 0
+            self._admission.move(self._flow, received=-self._videos, answered=done)
         else:
-            self._admission.count(arriving=-1)
+            self._admission.move(self._flow, arriving=-1)
 
 
 class Admission:
@@ -82,57 +92,65 @@ class Admission:
 
     def __init__(self, policy: AdmissionPolicy, clock: Callable[[], float] = monotonic) -> None:
         self._policy, self._clock = policy, clock
-        self._arriving = self._received = 0
+        self._arriving: Counter[Hashable] = Counter()
+        self._received: Counter[Hashable] = Counter()
         self._pace = Pace()
         self._long_wait_since: float | None = None
 
     @property
     def expected_wait_seconds(self) -> float:
         """Until those that were received are answered, at the pace of the last ones."""
-        return self._received * self._pace.seconds_per_answer
+        return self._received.total() * self._pace.seconds_per_answer
 
     @contextmanager
-    def enter(self) -> Iterator[Place]:
-        """A place from the door to the answer. Raises: QueueFull."""
-        if self._arriving >= self._policy.max_uploads:
+    def enter(self, flow: Hashable = None) -> Iterator[Place]:
+        """A place from the door to the answer, for one video. Those of one ``flow`` are of one request, which is let in once.
+
+        Raises: QueueFull.
+        """
+        if self._arriving.total() >= self._policy.max_uploads:
             raise QueueFull
         self.check_room(1)
-        if self._has_too_much_load():
+        if flow not in self._arriving and flow not in self._received and self._has_too_much_load():
             raise QueueFull(self._retry_after_seconds())
-        place = Place(self)
+        place = Place(self, object() if flow is None else flow)
         answered = False
         try:
             yield place
             answered = True
-        except (RefusedVideo, InferenceFailed):
-            answered = True
+        except (RefusedVideo, InferenceFailed, DeadlineExceeded) as problem:
+            answered = problem.http_status != HTTPStatus.UNSUPPORTED_MEDIA_TYPE  # found in no time
             raise
         finally:
             place.leave(answered=answered)
 
     def check_room(self, videos: int) -> None:
         """Raises: QueueFull: so many more would be more than the queue may hold."""
-        if self._received + videos > self._policy.max_queue_size:
+        if self._received.total() + videos > self._policy.max_queue_size:
             raise QueueFull(self._retry_after_seconds())
 
-    def count(self, *, arriving: int = 0, received: int = 0, answered: int = 0) -> None:
+    def move(self, flow: Hashable, *, arriving: int = 0, received: int = 0, answered: int = 0) -> None:
         """Called by places alone."""
         if not self._received:
             self._pace.work_begins(self._clock())
-        self._arriving += arriving
-        self._received += received
+        _add(self._arriving, flow, arriving)
+        _add(self._received, flow, received)
         for _ in range(answered):
             self._pace.answered(self._clock())
-        metrics.UPLOADS.set(self._arriving)
-        metrics.ADMITTED.set(self._received)
+        metrics.UPLOADS.set(self._arriving.total())
+        metrics.ADMITTED.set(self._received.total())
         metrics.EXPECTED_WAIT_SECONDS.set(self.expected_wait_seconds)
+
+    def _newcomer_wait_seconds(self) -> float:
+        """Requests take turns, so a new one waits for one video of each other, however many they carry."""
+        return len(self._received) * self._pace.seconds_per_answer
 
     def _has_too_much_load(self) -> bool:
         """Whether the wait has been too long for longer than a burst lasts."""
-        longest, wait = self._policy.max_wait_seconds, self.expected_wait_seconds
+        longest, wait = self._policy.max_wait_seconds, self._newcomer_wait_seconds()
         if wait < _LOAD_IS_GONE * longest:
             self._long_wait_since = None
-        if not longest or wait <= longest or self._received < self._policy.keeps_busy:
+        if not longest or wait <= longest or len(self._received) < self._policy.keeps_busy:
             return False
         if self._long_wait_since is None:
             self._long_wait_since = self._clock()
@@ -140,4 +158,12 @@ class Admission:
 
     def _retry_after_seconds(self) -> int:
         """When the wait will be what it may be, if nobody else comes."""
-        return max(1, ceil(self.expected_wait_seconds - self._policy.max_wait_seconds))
+        seconds = self.expected_wait_seconds - self._policy.max_wait_seconds
+        return min(_LONGEST_RETRY_SECONDS, max(1, ceil(seconds)))
+
+
+def _add(counter: Counter[Hashable], flow: Hashable, number: int) -> None:
+    """Flows without a video are gone."""
+    counter[flow] += number
+    if not counter[flow]:
+        del counter[flow]

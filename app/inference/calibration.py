@@ -6,6 +6,7 @@ because its clips are answered sooner.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,7 @@ from app.inference.batch_run import OutOfDeviceMemory
 from app.inference.batch_sizes import batch_buckets
 from app.inference.execution_plan import ExecutionPlan, PlanRequest
 from app.inference.provider_options import Provider
-from app.inference.session import Session
+from app.inference.session import ProviderUnavailable, Session
 from app.inference.speed import WORTH_IT, Speed, measure
 
 OpenSession = Callable[[int, int], Session]
@@ -71,14 +72,19 @@ def calibrate(open_session: OpenSession, clip_shape: tuple[int, ...], provider: 
     Raises: ProviderUnavailable: the model does not run. OutOfDeviceMemory: not even one clip at a time.
     """
     clip = np.random.default_rng(0).integers(0, 256, clip_shape, np.uint8)
-    trials = [_try(open_session, division, clip, provider, asked) for division in asked.divisions(provider)]
+    first, *others = asked.divisions(provider)
+    trials = [_try(open_session, first, clip, provider, asked)]
+    for division in others:
+        with suppress(OutOfDeviceMemory, ProviderUnavailable):  # more lanes than there is memory for
+            trials.append(_try(open_session, division, clip, provider, asked))
     chosen, quickest = choose(trials, on_processors=provider == "cpu")
     for session in (session for trial in trials if trial not in (chosen, quickest) for session in trial.sessions):
         session.close()
     for session in {*chosen.sessions, *quickest.sessions}:
         session.shrink()
     plan = ExecutionPlan(chosen.lanes, chosen.threads, chosen.batch_size, quickest.threads, round(chosen.rate, 2))
-    certain = all(trial.was_undisturbed for trial in trials if trial.threads == 1)
+    narrow = [trial for trial in trials if trial.threads == 1]  # threads of one lane wait for each other, whoever else is there
+    certain = bool(narrow) and all(trial.was_undisturbed for trial in narrow)
     return Calibrated(plan, chosen.sessions, None if quickest is chosen else quickest.sessions[0], certain)
 
 
@@ -137,14 +143,16 @@ def _open_warm(
 ) -> tuple[list[Session], list[int]]:
     """Sessions that have run, on a GPU every size, the largest first; and the sizes that there is memory for."""
     while True:
-        sessions = [open_session(sizes[-1]) for _ in range(num_sessions)]
+        sessions: list[Session] = []
         try:
-            for session in sessions:
+            for _ in range(num_sessions):
+                session = open_session(sizes[-1])
+                sessions.append(session)
                 session.warm_up(sizes[:1] if provider == "cpu" else batch_buckets(sizes[-1]))
-        except OutOfDeviceMemory:
+        except (OutOfDeviceMemory, ProviderUnavailable) as problem:
             for session in sessions:
                 session.close()
-            if sizes[-1] == 1:
+            if sizes[-1] == 1 or isinstance(problem, ProviderUnavailable):
                 raise
             sizes = sizes[:-1] or [sizes[-1] // 2]
         else:

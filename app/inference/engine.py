@@ -15,8 +15,9 @@ from app.inference.model_refused import ModelRefused
 from app.inference.plan_memory import PlanMemory
 from app.inference.provider_options import Provider
 from app.inference.repository import PublishedModel
-from app.inference.session import ProviderUnavailable, Session, SessionOptions
+from app.inference.session import ProviderUnavailable, Session, SessionOptions, first_line
 from app.observability import logs
+from clips.errors import CommandError
 from clips.manifest import Precision, Variant
 
 RequestedProvider = Literal["auto", "cuda", "tensorrt", "cpu"]
@@ -91,6 +92,10 @@ def load_engine(model: PublishedModel, requested: RequestedProvider, asked: Plan
         except (ProviderUnavailable, OutOfDeviceMemory) as problem:
             reasons.append(f"{provider}: {problem}")
             continue
+        except CommandError:
+            raise
+        except Exception as problem:  # onnxruntime's exceptions share no base class
+            raise ModelRefused(model.title, "the model does not run", first_line(problem)) from problem
         if reasons:
             logs.info("provider_fallback", model=model.title, provider=provider, reason="; ".join(reasons))
         return Engine(calibrated, variant, "; ".join(reasons) or None)

@@ -20,7 +20,7 @@ async def golden_mismatch(model: PublishedModel, engine: Engine, decoder: Decode
     golden = model.manifest.golden
     precision = engine.variant.precision
     try:
-        with VideoFile.of(model.read_golden()) as video:
+        with VideoFile.of(await asyncio.to_thread(model.read_golden)) as video:
             clip = await decoder.decode(video, model.manifest.clip_spec)
     except ClipError as problem:
         return f"the golden clip of {model.title} cannot be decoded: {problem}"

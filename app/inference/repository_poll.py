@@ -102,6 +102,10 @@ class RepositoryPoll:
             return False
         except UnknownModel:  # it went while we looked
             return False
+        except Exception:  # noqa: BLE001 a fault of ours: the others are followed all the same, and this one not tried again
+            logs.exception("model_not_followed", model="/".join(map(str, key)))
+            self._refused[key] = fingerprint
+            return False
         self._refused.pop(key, None)
         return True
 

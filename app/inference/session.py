@@ -72,7 +72,7 @@ class Session:
             probabilities: NDArray[np.float32] = self._session.run(["probabilities"], {"clips": _stacked(clips)})[0]
         except Exception as problem:  # onnxruntime's exceptions share no base class
             if any(words in str(problem) for words in _OUT_OF_MEMORY):
-                raise OutOfDeviceMemory(_first_line(problem)) from problem
+                raise OutOfDeviceMemory(first_line(problem)) from problem
             raise
         return probabilities
 
@@ -90,7 +90,7 @@ class Session:
         except OutOfDeviceMemory:
             raise
         except Exception as problem:  # onnxruntime's exceptions share no base class
-            raise ProviderUnavailable(f"the model does not run: {_first_line(problem)}") from problem
+            raise ProviderUnavailable(f"the model does not run: {first_line(problem)}") from problem
 
     def shrink(self) -> None:
         """On a CPU, give back the memory that larger batches took and smaller ones do not need."""
@@ -134,7 +134,7 @@ def _create(model: bytes, clip_shape: tuple[int, ...], provider: Provider, optio
     try:
         return ort.InferenceSession(model, settings, providers=chain)
     except Exception as problem:  # onnxruntime's exceptions share no base class
-        raise ProviderUnavailable(_first_line(problem)) from problem
+        raise ProviderUnavailable(first_line(problem)) from problem
 
 
 def _device_run(session: Any, clip_shape: tuple[int, ...], options: SessionOptions) -> DeviceRun:
@@ -159,5 +159,6 @@ def _check_contract(session: Any, clip_shape: tuple[int, ...], num_labels: int) 
         raise CommandError(f"the model gives {outputs}; expected one float32 output `probabilities` of (batch, {num_labels})")
 
 
-def _first_line(problem: Exception) -> str:
+def first_line(problem: Exception) -> str:
+    """What an exception of onnxruntime says, without the trace behind it."""
     return (str(problem).strip().splitlines() or [type(problem).__name__])[0][:300]

@@ -36,7 +36,7 @@ async def start_models(start: ModelStart, served: ServedModels, decoder: Decoder
 
     Raises: CommandError: no model, a changed file, or a provider that cannot run.
     """
-    published = published_models(start.repository, start.every_version)
+    published = await asyncio.to_thread(published_models, start.repository, start.every_version)
     check_default_name(start.default_name, published)
     decoding = asyncio.create_task(decoder.start())
     try:

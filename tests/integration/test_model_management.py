@@ -10,9 +10,10 @@ from itertools import count
 from pathlib import Path
 
 import httpx
+import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from tests.colour_model import SHARPNESS, colour_graph, golden_probabilities, publish
 from tests.live_server import LiveServer, running_server
@@ -319,6 +320,13 @@ def invalid_graph(graph: onnx.ModelProto) -> None:
     graph.graph.node[0].op_type = "NoSuchOperator"
 
 
+def one_clip_at_a_time(graph: onnx.ModelProto) -> None:
+    """Its input has any batch, and what it does has not."""
+    graph.graph.initializer.append(numpy_helper.from_array(np.array([1, 3], np.int64), "one"))
+    graph.graph.node.insert(3, helper.make_node("Reshape", ["logits", "one"], ["one_row"]))
+    graph.graph.node[-1].input[0] = "one_row"
+
+
 BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "manifest": (lambda folder: (folder / "manifest.json").write_text("{"), "manifest.json is not valid: Invalid JSON"),
     "huge manifest": (lambda folder: (folder / "manifest.json").write_bytes(bytes(2**20 + 1)), "is larger than 1048576 bytes"),
@@ -337,6 +345,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "external data": (with_graph(external_weights), "keeps weights in another file"),
     "foreign operator": (with_graph(foreign_operator), "the operator Surprise of the domain evil"),
     "contract": (with_graph(another_output), "expected one float32 output `probabilities`"),
+    "one clip at a time": (with_graph(one_clip_at_a_time), "the model does not run"),
     "invalid graph": (with_graph(invalid_graph), "the model cannot run on the execution provider 'cpu'"),
 }
 

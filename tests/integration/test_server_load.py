@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from statistics import median
 
 import httpx
@@ -131,3 +132,24 @@ def test_liveness_stays_quick_under_load(slow_server: LiveServer) -> None:
     assert {future.result().status_code for future in futures} == {200}
     model_seconds = min(future.result().json()["times_ms"]["model"] for future in futures) / 1000
     assert median(looks) < model_seconds / 2, "it waits for the model"
+
+
+def test_standing_load_is_refused_though_the_queue_has_room_and_bursts_are_welcome_again(tmp_path: Path) -> None:
+    publish(tmp_path / "models", work=60)
+    settings = {"lanes": 1, "intra_op_threads": 1, "max_batch_size": 1, "max_queue_size": 1000, "max_wait_ms": 50}
+    with running_server(tmp_path / "models", tmp_path / "log", **settings) as live:
+        refused: list[httpx.Response] = []
+
+        def keep_asking() -> None:
+            while not refused:
+                answer = live.classify(VIDEOS["red"])
+                refused.extend([answer] if answer.status_code == 429 else [])
+
+        with ThreadPoolExecutor(16) as pool:
+            for asking in [pool.submit(keep_asking) for _ in range(16)]:
+                asking.result(timeout=120)
+        assert refused[0].json()["code"] == "queue_full"
+        assert int(refused[0].headers["retry-after"]) >= 1
+        live.until(lambda: live.metric("clipserve_admitted ") == 0)
+        assert live.metric("clipserve_expected_wait_seconds") == 0
+        assert live.classify(VIDEOS["red"]).status_code == 200

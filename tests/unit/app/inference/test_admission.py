@@ -4,8 +4,9 @@ from contextlib import ExitStack
 
 import pytest
 
-from app.errors import QueueFull
+from app.errors import DeadlineExceeded, QueueFull, RefusedVideo
 from app.inference.admission import BURST_SECONDS, Admission, AdmissionPolicy
+from clips.errors import NotAVideo
 
 
 def gate(*, max_queue_size: int = 2, max_uploads: int = 3) -> Admission:
@@ -217,6 +218,98 @@ def test_clips_for_which_there_is_no_room_are_refused_and_leave_no_trace() -> No
             place.hold(3)
             assert not is_open(admission)
     assert is_open(admission)
+
+
+def test_one_request_of_many_videos_shuts_nobody_out() -> None:
+    server = warm()
+    batch = object()
+    with ExitStack() as inside:
+        for _ in range(64):
+            inside.enter_context(server.admission.enter(batch)).upload_ended()
+        for _ in range(10):
+            server.clock.now += 1.0
+            assert server.arrive() is None, "it waits for one video of the batch"
+            server.work()
+        assert server.admission.expected_wait_seconds > 5, "as the operator is told"
+
+
+def test_a_request_is_let_in_once_for_all_its_videos() -> None:
+    server = warm()
+    batch = object()
+    with ExitStack() as inside:
+        inside.enter_context(server.admission.enter(batch)).upload_ended()
+        assert any(server.refusals(5.0, arrivals_per_answer=3))
+        inside.enter_context(server.admission.enter(batch)).upload_ended()
+
+
+def test_clips_of_those_who_arrived_together_are_not_refused_for_each_other() -> None:
+    admission = gate(max_queue_size=2, max_uploads=5)
+    with ExitStack() as inside:
+        places = [inside.enter_context(admission.enter()) for _ in range(5)]
+        for place in places:
+            place.upload_ended()
+        for place in places:
+            place.hold(1)
+
+
+def test_a_slow_server_knows_its_pace() -> None:
+    server = Server()
+    for _ in range(12):
+        server.arrive()
+        server.clock.now += 3.0
+        server.inside.pop(0).close()
+    server.arrive()
+    assert server.admission.expected_wait_seconds == pytest.approx(3.0, rel=0.1)
+
+
+def test_a_machine_that_stood_still_is_not_taken_for_a_slow_one() -> None:
+    server = warm()
+    server.arrive()
+    server.clock.now += 30.0
+    server.work()
+    server.arrive()
+    assert server.admission.expected_wait_seconds < 0.15
+
+
+def test_videos_that_ended_too_late_count_as_work() -> None:
+    server = warm()
+    for _ in range(40):
+        with pytest.raises(DeadlineExceeded):
+            end(server, DeadlineExceeded())
+    server.arrive()
+    assert server.admission.expected_wait_seconds == pytest.approx(1.0, rel=0.2)
+
+
+def test_answers_without_work_say_nothing_about_the_pace() -> None:
+    server = warm()
+    before = server.admission._pace.seconds_per_answer
+    with server.admission.enter() as place:
+        place.upload_ended()
+        place.was_known()
+    with pytest.raises(RefusedVideo):
+        end(server, RefusedVideo(NotAVideo()))
+    assert server.admission._pace.seconds_per_answer == before
+
+
+def test_nobody_is_told_to_wait_for_minutes() -> None:
+    server = Server(max_queue_size=50)
+    for _ in range(12):
+        server.arrive()
+        server.clock.now += 20.0
+        server.inside.pop(0).close()
+    for _ in range(50):
+        server.arrive()
+    refusal = server.arrive()
+    assert refusal
+    assert refusal.retry_after_seconds == 60
+
+
+def end(server: Server, problem: Exception) -> None:
+    """A request that ends with ``problem`` after a second."""
+    with server.admission.enter() as place:
+        place.upload_ended()
+        server.clock.now += 1.0
+        raise problem
 
 
 def test_who_leaves_before_the_answer_says_nothing_about_the_pace() -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from app.inference.calibration import Trial, calibrate, choose
 from app.inference.execution_plan import PlanRequest
-from app.inference.session import Session, SessionOptions
+from app.inference.session import ProviderUnavailable, Session, SessionOptions
 from app.inference.speed import Speed
 from tests.colour_model import LABELS, SPEC, colour_graph
 
@@ -91,3 +91,17 @@ def test_a_trial_that_had_to_share_the_processors_is_not_certain() -> None:
     disturbed = Trial(2, 1, [], {1: Speed(12.0, 0.1, 1.2)}, 1)
     assert alone.was_undisturbed
     assert not disturbed.was_undisturbed
+
+
+def test_a_second_lane_for_which_there_is_no_memory_is_done_without() -> None:
+    opened: list[Session] = []
+
+    def open_one(threads: int, max_batch_size: int) -> Session:
+        if opened:
+            raise ProviderUnavailable("the device is full")
+        opened.append(open_session(threads, max_batch_size))
+        return opened[0]
+
+    found = calibrate(open_one, SPEC.shape, "cpu", PlanRequest(processors=2))
+    assert (found.plan.lanes, found.sessions) == (1, opened)
+    assert not found.is_certain
