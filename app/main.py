@@ -2,8 +2,8 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from fastapi import Depends, FastAPI
@@ -73,21 +73,7 @@ def create_app(settings: Settings) -> FastAPI:
             if tracing:
                 await tracing.close()
 
-    has_docs = settings.docs == "on"
-    app = DocumentedAPI(
-        asks_for_keys=api_keys.are_asked_for,
-        title="ClipServe",
-        description=_DESCRIPTION,
-        version=__version__,
-        lifespan=lifespan,
-        docs_url="/docs" if has_docs else None,
-        openapi_url="/openapi.json" if has_docs else None,
-        redoc_url=None,
-        swagger_ui_oauth2_redirect_url=None,
-        redirect_slashes=False,  # an address has one spelling; the redirect would repeat the Host header
-        # FastAPI's own (older versions have none) would export addresses and queries as clients write them
-        telemetry={"auto_configure": False, "tracing": False, "metrics": False, "logs": False},
-    )
+    app = _api(settings, api_keys, lifespan)
     app.state.service = Service(
         classifier,
         upload_limits(settings),
@@ -105,6 +91,25 @@ def create_app(settings: Settings) -> FastAPI:
     add_problem_handlers(app)
     add_middleware(app, settings, readiness, tracing)
     return app
+
+
+def _api(settings: Settings, api_keys: ApiKeys, lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:
+    """An application without routes."""
+    has_docs = settings.docs == "on"
+    return DocumentedAPI(
+        asks_for_keys=api_keys.are_asked_for,
+        title="ClipServe",
+        description=_DESCRIPTION,
+        version=__version__,
+        lifespan=lifespan,
+        docs_url="/docs" if has_docs else None,
+        openapi_url="/openapi.json" if has_docs else None,
+        redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
+        redirect_slashes=False,  # an address has one spelling; the redirect would repeat the Host header
+        # FastAPI's own (older versions have none) would export addresses and queries as clients write them
+        telemetry={"auto_configure": False, "tracing": False, "metrics": False, "logs": False},
+    )
 
 
 def _add_reference(app: FastAPI, settings: Settings) -> None:

@@ -16,10 +16,8 @@ from app.settings import Settings
 
 def admission_policy(settings: Settings) -> AdmissionPolicy:
     """How many may be inside."""
-    workers = settings.decode_workers or usable_processors()
-    return AdmissionPolicy(
-        settings.max_queue_size, settings.max_uploads, settings.max_wait_ms / 1000, keeps_busy=workers + usable_processors()
-    )
+    keeps_busy = decode_policy(settings).workers + usable_processors()
+    return AdmissionPolicy(settings.max_queue_size, settings.max_uploads, settings.max_wait_ms / 1000, keeps_busy)
 
 
 def decode_policy(settings: Settings) -> DecodePolicy:

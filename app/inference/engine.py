@@ -113,7 +113,7 @@ def _calibrated(model: PublishedModel, variant: Variant, provider: Provider, ask
     shape, num_labels = model.manifest.clip_spec.shape, len(model.manifest.labels)
 
     def open_session(threads: int, max_batch_size: int) -> Session:
-        return Session(data, shape, num_labels, provider, SessionOptions(threads, max_batch_size, asked.gpu))
+        return Session(data, shape, num_labels, provider, SessionOptions(threads, max_batch_size, asked.gpu, variant.sha256))
 
     if provider != "cpu":
         return calibrate(open_session, shape, provider, asked)

@@ -5,7 +5,6 @@ import io
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +38,8 @@ class SessionOptions:
     intra_op_threads: int
     max_batch_size: int
     gpu: GpuOptions = field(default_factory=GpuOptions)
+    model_sha256: str = ""
+    """Names what TensorRT keeps of the model."""
 
 
 class Session:
@@ -130,7 +131,7 @@ def _create(model: bytes, clip_shape: tuple[int, ...], provider: Provider, optio
     settings.enable_mem_pattern = provider != "cpu"
     # waiting threads that spin take the processor from the decoders
     settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    chain = provider_chain(provider, clip_shape, options.max_batch_size, options.gpu, sha256(model).hexdigest())
+    chain = provider_chain(provider, clip_shape, options.max_batch_size, options.gpu, options.model_sha256)
     try:
         return ort.InferenceSession(model, settings, providers=chain)
     except Exception as problem:  # onnxruntime's exceptions share no base class
