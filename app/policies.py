@@ -45,7 +45,7 @@ def model_start(settings: Settings) -> ModelStart:
             settings.lanes,
             settings.intra_op_threads,
             settings.max_batch_size,
-            GpuOptions(settings.gpu_memory_bytes, settings.cuda_graphs, _tensorrt_folder(settings)),
+            GpuOptions(settings.gpu_memory_bytes, settings.cuda_graphs, settings.tf32, cache_folder=_tensorrt_folder(settings)),
             settings.cache_path,
         ),
         batching=BatchPolicy(

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from app.inference.provider_options import CudaGraphs
 from app.inference.sandbox.policy import SandboxPolicy
 from clips.acceleration import AcceleratorChoice
 from clips.errors import UsageError
@@ -81,10 +82,16 @@ class Settings(BaseSettings):
         description="Most clips in one run of the model; 0 measures at the start what is fastest, up to 8 on a CPU "
         "and 32 on a GPU.",
     )
-    cuda_graphs: bool = Field(
+    cuda_graphs: CudaGraphs = Field(
+        "auto",
+        description="On a GPU, record the kernels of each batch size once and launch them as one: `auto` (on CUDA, and not for "
+        "a model that cannot be recorded, as one with control flow), `on` (or refuse the model), `off`. Without it on CUDA "
+        "every batch is filled up to the largest size.",
+    )
+    tf32: bool = Field(
         False,
-        description="On a GPU, record the kernels of each batch size once and launch them as one. "
-        "Models with control flow cannot be recorded: then the server does not start.",
+        description="On a GPU, let fp32 models round what they multiply to TF32: faster, and probabilities then depend on the "
+        "batch in the third digit. A published fp16 file is preferred anyway.",
     )
     gpu_memory_bytes: int = Field(
         0,

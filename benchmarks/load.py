@@ -27,30 +27,29 @@ class Reply:
     """Value of the header, where the answer had one."""
 
 
+@dataclass
 class Client:
-    """Kept-alive connections to one server; each carries one request at a time.
+    """Kept-alive connections to one server; each carries one request at a time."""
 
-    ``patience_seconds`` after the intended send time a request is given up and its connection closed; None: never. No more
-    than ``max_connections`` are open at once; a request waits for one as long as its patience lasts.
-    """
+    host: str
+    port: int
+    path: str = "/classify?top_k=1"
+    patience_seconds: float | None = None
+    """After the intended send time; then a request is given up and its connection closed. None: never."""
+    max_connections: int = 512
+    """Open at once; a request waits for one as long as its patience lasts."""
+    headers: Sequence[str] = ("Content-Type: video/mp4",)
+    """Lines without their ends."""
 
-    def __init__(
-        self,
-        host: str,
-        port: int,
-        path: str = "/classify?top_k=1",
-        patience_seconds: float | None = None,
-        max_connections: int = 512,
-    ) -> None:
-        self._host, self._port, self._path = host, port, path
-        self._patience_seconds = patience_seconds
-        self._places = asyncio.Semaphore(max_connections)
+    def __post_init__(self) -> None:
+        self._head = "\r\n".join([f"POST {self.path} HTTP/1.1", "Host: bench", *self.headers, "Content-Length: "]).encode()
+        self._places = asyncio.Semaphore(self.max_connections)
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
     async def post(self, body: bytes, intended: float | None = None) -> Reply:
         """Send one video. ``intended`` is the planned send time on ``time.perf_counter``'s clock; None: now."""
         start = time.perf_counter() if intended is None else intended
-        left = None if self._patience_seconds is None else start + self._patience_seconds - time.perf_counter()
+        left = None if self.patience_seconds is None else start + self.patience_seconds - time.perf_counter()
         try:
             async with asyncio.timeout(left), self._places:
                 return await self._exchange(body, start)
@@ -66,11 +65,10 @@ class Client:
 
     async def _exchange(self, body: bytes, start: float) -> Reply:
         """Raises: OSError, asyncio.IncompleteReadError: the connection broke. ValueError: the answer is not HTTP."""
-        reader, writer = self._kept() or await asyncio.open_connection(self._host, self._port)
-        head = f"POST {self._path} HTTP/1.1\r\nHost: bench\r\nContent-Type: video/mp4\r\nContent-Length: {len(body)}\r\n\r\n"
+        reader, writer = self._kept() or await asyncio.open_connection(self.host, self.port)
         keep = False
         try:
-            writer.write(head.encode())
+            writer.write(self._head + str(len(body)).encode() + b"\r\n\r\n")
             writer.write(body)
             status, headers, answer = await _read_answer(reader)
             keep = headers.get("connection") != "close"

@@ -156,14 +156,15 @@ def summary(replies: Sequence[Reply], seconds: float) -> dict[str, Any]:
 
 
 @contextmanager
-def server(model: Path) -> Iterator[tuple[int, int]]:
+def server(model: Path, **settings: object) -> Iterator[tuple[int, int]]:
     """A server of its own on a free port; port and process id."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     repository, name = model.parents[1], model.parent.name
     flags = ["--port", str(port), "--model-repository", str(repository), "--default-model", name]
-    process = subprocess.Popen([sys.executable, "-m", "clipserve", "serve", *flags], stderr=subprocess.DEVNULL)
+    environment = os.environ | {f"CLIPSERVE_{name.upper()}": str(value) for name, value in settings.items()}
+    process = subprocess.Popen([sys.executable, "-m", "clipserve", "serve", *flags], env=environment, stderr=subprocess.DEVNULL)
     try:
         wait_until_ready(port, process)
         yield port, process.pid

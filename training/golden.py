@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from clips.manifest import Precision
 
 GOLDEN_FILE = "golden.mp4"
-# fp32 differs by the order of sums. INT8 kernels of other CPUs round activations differently by one step here and
-# there; a wrong colour order, a wrong size or a saturating kernel moves probabilities further than this.
-TOLERANCE: dict[Precision, float] = {"fp32": 1e-3, "int8": 0.05}
+# fp32 differs by the order of sums, fp16 by what it rounds. INT8 kernels of other CPUs round activations differently by
+# one step here and there; a wrong colour order, a wrong size or a saturating kernel moves probabilities further than this.
+TOLERANCE: dict[Precision, float] = {"fp32": 1e-3, "fp16": 0.01, "int8": 0.05}
 
 _WIDTH, _HEIGHT, _FRAMES, _FRAMES_PER_SECOND = 160, 120, 50, 25
 

@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="best.pt or last.pt of a run")
     parser.add_argument("--name", required=True, help="of the model: small letters, digits, - and _")
     parser.add_argument(
-        "--variants", help="files to make, separated by commas: fp32,int8; each must pass [both, where they pass]"
+        "--variants", help="files to make, separated by commas: fp32,fp16,int8; each must pass [fp32 and int8, where they pass]"
     )
     parser.add_argument("--data", type=Path, metavar="FOLDER", help="the training data, if it is not where it was")
     parser.add_argument("--model-repository", type=Path, default=Path("models"), metavar="FOLDER", help="[models]")
@@ -184,5 +184,5 @@ def _parse_variants(text: str) -> tuple[Precision, ...]:
     names = [name.strip() for name in text.split(",")]
     wanted = tuple(precision for precision in FILES if precision in names)
     if len(wanted) != len(names):
-        raise UsageError(f"--variants {text}: give one or both of {','.join(FILES)}")
+        raise UsageError(f"--variants {text}: give one or more of {','.join(FILES)}")
     return wanted

@@ -15,10 +15,10 @@ from training.classification import classify_all
 from training.decoding import DecodedClips
 from training.export import export_fp32
 from training.model import VideoClassifier
-from training.onnx_runtime import OnnxClassifier, quantise
+from training.onnx_runtime import OnnxClassifier, halve, quantise
 from training.parity import Parity, compare
 
-FILES: dict[Precision, FileName] = {"fp32": "model.onnx", "int8": "model.int8.onnx"}
+FILES: dict[Precision, FileName] = {"fp32": "model.onnx", "fp16": "model.fp16.onnx", "int8": "model.int8.onnx"}
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,8 @@ def make_variants(trial: Trial, wanted: Sequence[Precision], folder: Path, stric
 
 def _make(precision: Precision, fp32: Path, trial: Trial) -> Parity:
     file = fp32.with_name(FILES[precision])
+    if precision == "fp16":
+        halve(fp32, file)
     if precision == "int8":
         print(f"quantising, ranges from {len(trial.calibration)} training clips", flush=True)
         quantise(fp32, file, (trial.calibration.read([i])[0] for i in range(len(trial.calibration))))

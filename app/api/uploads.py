@@ -14,7 +14,7 @@ from fastapi import Request
 from app.api.dependencies import UploadLimits
 from app.api.form import ONE_FILE, VideoForm
 from app.errors import EmptyBody, StorageFull, UnsupportedMediaType, UploadTimeout, UploadTooLarge
-from app.inference.video_file import VideoFile
+from app.inference.video_file import SPOOL_BYTES, VideoFile
 from app.observability import logs
 
 _MAX_CONTENT_TYPE = 512
@@ -99,10 +99,10 @@ async def body_chunks(request: Request, limits: UploadLimits) -> AsyncGenerator[
         yield chunk
 
 
-def new_video() -> VideoFile:
-    """A video without a byte yet. Raises: StorageFull."""
+def new_video(spool_bytes: int = SPOOL_BYTES) -> VideoFile:
+    """A video without a byte yet; more than ``spool_bytes`` move to the disk. Raises: StorageFull."""
     with upload_storage():
-        return VideoFile()
+        return VideoFile(spool_bytes)
 
 
 def append_chunk(video: VideoFile, max_bytes: int, chunk: bytes) -> None:

@@ -5,8 +5,3 @@ def batch_buckets(max_batch_size: int) -> list[int]:
     """Powers of two and what lies half way, up to ``max_batch_size``, and that, falling: 12 -> [12, 8, 6, 4, 3, 2, 1]."""
     steps = {2**i for i in range(max_batch_size.bit_length())} | {3 * 2**i for i in range(max_batch_size.bit_length())}
     return sorted({size for size in steps if size <= max_batch_size} | {max_batch_size}, reverse=True)
-
-
-def bucket(num_clips: int, max_batch_size: int) -> int:
-    """The smallest size that holds so many clips."""
-    return min(size for size in batch_buckets(max_batch_size) if size >= num_clips)

@@ -2,6 +2,7 @@
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from queue import SimpleQueue
 from typing import Literal
 
@@ -113,10 +114,20 @@ def _calibrated(model: PublishedModel, variant: Variant, provider: Provider, ask
     shape, num_labels = model.manifest.clip_spec.shape, len(model.manifest.labels)
 
     def open_session(threads: int, max_batch_size: int) -> Session:
-        return Session(data, shape, num_labels, provider, SessionOptions(threads, max_batch_size, asked.gpu, variant.sha256))
+        return Session(data, shape, num_labels, provider, SessionOptions(threads, max_batch_size, gpu, variant.sha256))
 
+    # without tensor cores, which TF32 stands for, cuDNN has no plan for the convolutions of an fp16 model
+    gpu = replace(asked.gpu, tf32=asked.gpu.tf32 or variant.precision != "fp32")
     if provider != "cpu":
-        return calibrate(open_session, shape, provider, asked)
+        try:
+            return calibrate(open_session, shape, provider, asked)
+        except ProviderUnavailable as problem:
+            if gpu.cuda_graphs != "auto" or not gpu.records(provider):
+                raise
+            gpu = replace(gpu, cuda_graphs="off")
+            calibrated = calibrate(open_session, shape, provider, replace(asked, gpu=gpu))
+            logs.info("no_cuda_graphs", model=model.title, reason=str(problem))
+            return calibrated
     memory = PlanMemory(asked.cache_folder)
     if plan := memory.find(variant.sha256, asked):
         return prepare(open_session, plan)

@@ -4,6 +4,7 @@ import fcntl
 import mmap
 import os
 import tempfile
+from math import prod
 from types import TracebackType
 from typing import Self
 
@@ -58,7 +59,7 @@ def writable_frames(descriptor: int, shape: Shape) -> NDArray[np.uint8]:
 
 def size_bytes(shape: Shape) -> int:
     """Room that frames of this shape take."""
-    return int(np.prod(shape, dtype=np.int64))
+    return prod(shape)
 
 
 def _sized_file(size: int) -> int:

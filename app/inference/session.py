@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 from app.inference.batch_run import OutOfDeviceMemory
 from app.inference.device_run import DeviceRun
 from app.inference.provider_options import ORT_NAMES, GpuOptions, Provider, provider_chain
+from app.inference.recording import GATE
 from clips.errors import CommandError
 
 os.putenv("ORT_DISABLE_TELEMETRY", "1")  # builds since 1.31 carry a client that sends events to their makers
 import onnxruntime as ort
 
 ORT_VERSION = str(ort.__version__)
+ort.set_default_logger_severity(4)  # what matters is raised; cuDNN's plans that do not fit would fill the log
 
 _NVIDIA_DEVICES = (Path("/dev/nvidia0"), Path("/dev/nvidiactl"), Path("/dev/dxg"), Path("/proc/driver/nvidia/version"))
 
@@ -41,9 +43,13 @@ class SessionOptions:
     model_sha256: str = ""
     """Names what TensorRT keeps of the model."""
 
+    def batch_buckets(self, provider: Provider) -> list[int]:
+        """Batch sizes that the session sees on a GPU, falling."""
+        return self.gpu.batch_buckets(provider, self.max_batch_size)
+
 
 class Session:
-    """A model on one provider. On a CPU ``run`` may be called from several threads at once, on a GPU from one at a time."""
+    """A model on one provider. ``run`` may be called from several threads at once; on a GPU they wait for each other."""
 
     def __init__(self, model: bytes, clip_shape: tuple[int, ...], num_labels: int, provider: Provider, options: SessionOptions):
         """Load ``model``, the bytes of an ONNX file. ``warm_up`` proves that it runs.
@@ -53,12 +59,13 @@ class Session:
         self.provider, self.options = provider, options
         self._clip_shape = clip_shape
         _check_present(provider)
-        self._session = _create(model, clip_shape, provider, options)
+        with GATE.using_device():
+            self._session = _create(model, clip_shape, provider, options)
         _check_contract(self._session, clip_shape, num_labels)
         active = self._session.get_providers()[0]
         if active != ORT_NAMES[provider]:
             raise ProviderUnavailable(f"onnxruntime fell back to {active}; its libraries or the driver are missing")
-        self._device_run = None if provider == "cpu" else _device_run(self._session, clip_shape, options)
+        self._device_run = None if provider == "cpu" else _device_run(self._session, clip_shape, provider, options)
 
     @property
     def pinning_problem(self) -> str | None:
@@ -101,8 +108,9 @@ class Session:
             self._session.run(None, {"clips": np.zeros((1, *self._clip_shape), np.uint8)}, options)
 
     def close(self) -> None:
-        """Free what it holds beside the model."""
+        """Free what it holds on a GPU. It cannot run any more."""
         if self._device_run:
+            self._session = None
             self._device_run.close()
 
 
@@ -138,14 +146,14 @@ def _create(model: bytes, clip_shape: tuple[int, ...], provider: Provider, optio
         raise ProviderUnavailable(first_line(problem)) from problem
 
 
-def _device_run(session: Any, clip_shape: tuple[int, ...], options: SessionOptions) -> DeviceRun:
+def _device_run(session: Any, clip_shape: tuple[int, ...], provider: Provider, options: SessionOptions) -> DeviceRun:
     def run_options(size: int) -> Any:
         run = ort.RunOptions()
-        if options.gpu.cuda_graphs:
+        if options.gpu.records(provider):
             run.add_run_config_entry("gpu_graph_id", str(size))
         return run
 
-    return DeviceRun(session, clip_shape, options.max_batch_size, run_options)
+    return DeviceRun(session, clip_shape, options.batch_buckets(provider), run_options)
 
 
 def _check_contract(session: Any, clip_shape: tuple[int, ...], num_labels: int) -> None:
@@ -161,5 +169,6 @@ def _check_contract(session: Any, clip_shape: tuple[int, ...], num_labels: int) 
 
 
 def first_line(problem: Exception) -> str:
-    """What an exception of onnxruntime says, without the trace behind it."""
-    return (str(problem).strip().splitlines() or [type(problem).__name__])[0][:300]
+    """What an exception of onnxruntime says, without the trace behind it and the signature of a template before it."""
+    line = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
+    return line[max(0, line.find("CUDA failure")) :][:300]

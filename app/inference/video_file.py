@@ -26,8 +26,9 @@ _HASHED_BYTES = 2**20
 class VideoFile:
     """First written, then read: ``append`` until the upload is complete, ``fileno`` from then on."""
 
-    def __init__(self) -> None:
-        """Raises: OSError: no descriptor is left."""
+    def __init__(self, spool_bytes: int = SPOOL_BYTES) -> None:
+        """More than ``spool_bytes`` move to the disk. Raises: OSError: no descriptor is left."""
+        self._spool_bytes = spool_bytes
         self._writer = _memory_file()
         self._reader = -1
         self._on_disk = False
@@ -51,7 +52,7 @@ class VideoFile:
         """
         if self._writer < 0:
             raise ValueError("a video is written before it is read")
-        if not self._on_disk and self.size_bytes + len(chunk) > SPOOL_BYTES:
+        if not self._on_disk and self.size_bytes + len(chunk) > self._spool_bytes:
             self._move_to_disk()
         _write(self._writer, chunk)
         self.size_bytes += len(chunk)

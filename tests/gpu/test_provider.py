@@ -2,19 +2,26 @@
 
 import asyncio
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 
 import numpy as np
+import onnx
 import pytest
 
 from app.inference.batcher import Batcher, BatchPolicy
 from app.inference.engine import Engine, load_engine
 from app.inference.execution_plan import PlanRequest
-from app.inference.provider_options import GpuOptions
+from app.inference.model_refused import ModelRefused
+from app.inference.provider_options import CudaGraphs, GpuOptions
 from app.inference.repository import published_models
+from app.inference.session import Session
+from app.observability import logs
 from clips.errors import CommandError
-from tests.colour_model import LABELS, SPEC, publish
+from tests.colour_model import LABELS, SPEC, colour_graph, publish
 from tests.live_server import running_server
 from tests.videos import BLUE, GREEN, RED, solid_picture, solid_video
 
@@ -51,8 +58,8 @@ def all_sizes(engine: Engine, largest: int) -> None:
             assert np.abs(session.run(clips[:size]) - alone[:size]).max() <= 1e-3
 
 
-@pytest.mark.parametrize("cuda_graphs", [False, True])
-def test_every_batch_size_gives_the_same_rows(tmp_path: Path, cuda_graphs: bool) -> None:
+@pytest.mark.parametrize("cuda_graphs", ["on", "off"])
+def test_every_batch_size_gives_the_same_rows(tmp_path: Path, cuda_graphs: CudaGraphs) -> None:
     publish(tmp_path)
     plan = PlanRequest(processors=1, max_batch_size=9, gpu=GpuOptions(cuda_graphs=cuda_graphs))
     engine = load_engine(published_models(tmp_path)[0], "cuda", plan)
@@ -62,8 +69,70 @@ def test_every_batch_size_gives_the_same_rows(tmp_path: Path, cuda_graphs: bool)
 
 def test_host_memory_is_pinned(tmp_path: Path) -> None:
     publish(tmp_path)
+    engine = load_engine(published_models(tmp_path)[0], "cuda", PlanRequest(1, lanes=3, max_batch_size=4))
+    assert [session.pinning_problem for session in engine.sessions] == [None, None, None]
+    engine.close()
+
+
+def test_a_model_that_cannot_be_recorded_runs_without_graphs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    logs.set_up("info")
+    publish(tmp_path, graph=with_a_branch())
     engine = load_engine(published_models(tmp_path)[0], "cuda", PLAN)
-    assert engine.sessions[0].pinning_problem is None
+    assert "no_cuda_graphs" in capsys.readouterr().err
+    all_sizes(engine, 4)
+    with pytest.raises(ModelRefused):
+        load_engine(published_models(tmp_path)[0], "cuda", replace(PLAN, gpu=GpuOptions(cuda_graphs="on")))
+
+
+def with_a_branch() -> onnx.ModelProto:
+    """The colours, computed in both branches of an If whose condition depends on the input."""
+    model = colour_graph()
+    first, *rest = model.graph.node
+    condition = [
+        onnx.helper.make_node("ReduceMax", ["pixels"], ["brightest"], keepdims=0),
+        onnx.helper.make_node("Constant", [], ["dark"], value_float=-1.0),
+        onnx.helper.make_node("Greater", ["brightest", "dark"], ["is_bright"]),
+    ]
+    output = onnx.helper.make_tensor_value_info("probabilities", onnx.TensorProto.FLOAT, ["batch", len(LABELS)])
+    branches = []
+    for name in ("then", "else"):
+        nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in rest]
+        for node in nodes:  # names within a branch are its own
+            node.output[:] = [f"{name}_{value}" for value in node.output]
+            node.input[:] = [value if value in {"pixels", "axes", "sharpness"} else f"{name}_{value}" for value in node.input]
+        result = onnx.helper.make_tensor_value_info(f"{name}_probabilities", onnx.TensorProto.FLOAT, ["batch", len(LABELS)])
+        branches.append(onnx.helper.make_graph(nodes, name, [], [result]))
+    choice = onnx.helper.make_node("If", ["is_bright"], ["probabilities"], then_branch=branches[0], else_branch=branches[1])
+    graph = onnx.helper.make_graph(
+        [first, *condition, choice], "branching", list(model.graph.input), [output], list(model.graph.initializer)
+    )
+    made = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=9)
+    onnx.checker.check_model(made)
+    return made
+
+
+def test_models_are_loaded_and_unloaded_while_another_answers(tmp_path: Path) -> None:
+    """Recording a graph bears no other call to the device: they wait for each other."""
+    publish(tmp_path)
+    engine = load_engine(published_models(tmp_path)[0], "cuda", PlanRequest(1, lanes=2, max_batch_size=4))
+    clips = list(np.random.default_rng(0).integers(0, 256, (4, *SPEC.shape), np.uint8))
+    expected, ended = engine.sessions[0].run(clips), threading.Event()
+
+    def answer(session: Session) -> int:
+        runs = 0
+        while not ended.is_set():
+            assert np.abs(session.run(clips[: 1 + runs % 4]) - expected[: 1 + runs % 4]).max() <= 1e-3
+            runs += 1
+        return runs
+
+    with ThreadPoolExecutor(2) as threads:
+        runs = [threads.submit(answer, session) for session in engine.sessions]
+        try:
+            for _ in range(10):
+                load_engine(published_models(tmp_path)[0], "cuda", PLAN).close()
+        finally:
+            ended.set()
+        assert all(run.result() > 10 for run in runs)
 
 
 def test_lanes_have_sessions_of_their_own_and_keep_answers_apart(tmp_path: Path) -> None:

@@ -19,14 +19,14 @@ _PIECE_BYTES = 2**18
 
 
 @asynccontextmanager
-async def received_body(request: Request, limits: UploadLimits, max_bytes: int) -> AsyncIterator[memoryview]:
-    """The whole body, read only; views of it stay valid after the block.
+async def received_body(request: Request, limits: UploadLimits, max_bytes: int, spool_bytes: int) -> AsyncIterator[memoryview]:
+    """The whole body, read only; views of it stay valid after the block. More than ``spool_bytes`` are on the disk.
 
     Raises: MalformedRequest: it is empty, or not what its Content-Encoding says. UploadTooLarge: inflated, it has more than
         ``max_bytes``. UnsupportedMediaType, UploadTimeout, StorageFull. ClientDisconnect: the caller left.
     """
     limits = replace(limits, max_bytes=max_bytes)
-    with new_video() as file:
+    with new_video(spool_bytes) as file:
         async for chunk in _decoded_chunks(request, limits):
             append_chunk(file, max_bytes, chunk)
         if not file.size_bytes:

@@ -6,6 +6,7 @@ from typing import Final
 
 from app.api.dependencies import Service
 from app.inference.served import ServedModel
+from app.inference.video_file import SPOOL_BYTES
 
 INPUT: Final = "clips"
 INPUT_TYPE: Final = "UINT8"
@@ -46,3 +47,8 @@ class TensorContract:
     def clip_bytes(self) -> int:
         """Bytes of one clip: a byte for each value."""
         return prod(self.clip_shape)
+
+    @property
+    def memory_bytes(self) -> int:
+        """Body that stays in memory until it is read: that of one clip is soon there anyway."""
+        return max(SPOOL_BYTES, HEADER_BYTES + self.clip_bytes)

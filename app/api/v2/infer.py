@@ -78,7 +78,7 @@ async def _infer(request: Request, service: Service, model: ServedModel) -> Resp
         request.state.model, request.state.stages = model.published.title, stages
         async with AsyncExitStack() as stack:
             with timed("upload"):
-                uploading = received_body(request, service.upload_limits, contract.max_body_bytes)
+                uploading = received_body(request, service.upload_limits, contract.max_body_bytes, contract.memory_bytes)
                 body = await stack.enter_async_context(uploading)
             place.upload_ended()
             longest_seconds = service.request_timeout_ms / 1000

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from app.inference.batch_sizes import batch_buckets, bucket
+from app.inference.batch_sizes import batch_buckets
 from app.inference.device_run import DeviceRun
 from app.inference.provider_options import GpuOptions, provider_chain
 from app.inference.session import Session, SessionOptions
@@ -27,7 +27,7 @@ def session() -> Session:
 @pytest.fixture
 def device_run(session: Session) -> DeviceRun:
     raw: Any = session._session
-    return DeviceRun(raw, SPEC.shape, MAX_BATCH_SIZE, run_options=lambda _size: None, device="cpu")
+    return DeviceRun(raw, SPEC.shape, batch_buckets(MAX_BATCH_SIZE), run_options=lambda _size: None, device="cpu")
 
 
 @pytest.mark.parametrize("count", range(1, MAX_BATCH_SIZE + 1))
@@ -49,17 +49,29 @@ def test_buckets_are_few_and_waste_no_more_than_a_third() -> None:
     assert batch_buckets(1) == [1]
     assert batch_buckets(8) == [8, 6, 4, 3, 2, 1]
     assert batch_buckets(10) == [10, 8, 6, 4, 3, 2, 1]
-    assert all(bucket(size, 32) >= size > bucket(size, 32) * 2 / 3 - 1 for size in range(1, 33))
+    buckets = [min(bucket for bucket in batch_buckets(32) if bucket >= size) for size in range(1, 33)]
+    assert all(size > bucket * 2 / 3 - 1 for size, bucket in enumerate(buckets, 1))
+
+
+def test_cuda_without_graphs_sees_one_size() -> None:
+    """A size that changes costs more there than a batch that is filled up."""
+    assert GpuOptions().batch_buckets("cuda", 4) == [4, 3, 2, 1]
+    assert GpuOptions(cuda_graphs="off").batch_buckets("cuda", 4) == [4]
+    assert GpuOptions(cuda_graphs="off").batch_buckets("tensorrt", 4) == [4, 3, 2, 1]
 
 
 def test_cuda_searches_convolutions_by_heuristics_and_takes_no_more_memory_than_allowed() -> None:
-    gpu = GpuOptions(memory_bytes=2**30, cuda_graphs=True)
+    gpu = GpuOptions(memory_bytes=2**30)
     [(name, options)] = provider_chain("cuda", SPEC.shape, 8, gpu, "ab" * 32)
     assert name == "CUDAExecutionProvider"
     assert options["cudnn_conv_algo_search"] == "HEURISTIC"
     assert options["arena_extend_strategy"] == "kSameAsRequested"
     assert options["gpu_mem_limit"] == str(2**30)
     assert options["enable_cuda_graph"] == "1"
+    assert options["use_tf32"] == "0"
+    [(_, options)] = provider_chain("cuda", SPEC.shape, 8, GpuOptions(cuda_graphs="off", tf32=True), "ab" * 32)
+    assert "enable_cuda_graph" not in options
+    assert options["use_tf32"] == "1"
 
 
 def test_tensorrt_has_one_profile_for_all_sizes_its_caches_and_cuda_behind_it() -> None:
