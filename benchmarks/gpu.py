@@ -105,7 +105,6 @@ def open_case(model: PublishedModel, case: Case, cache: str) -> Session:
     gpu = GpuOptions(
         cuda_graphs="on" if case.cuda_graphs else "off",
         tf32=case.tf32,
-        channels_last=case.channels_last,
         cache_folder=cache or None,
     )
     threads = usable_processors()

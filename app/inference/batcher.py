@@ -13,6 +13,7 @@ import asyncio
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from math import inf
 from time import monotonic
 
 import numpy as np
@@ -22,6 +23,9 @@ from app.errors import DeadlineExceeded, Draining, InferenceFailed, Problem, Que
 from app.inference.batch_run import BatchRun, Probabilities, RunModel
 from app.inference.fair_queue import FairQueue
 from app.observability import metrics
+
+CALM_SECONDS = 1.0
+"""A clip alone gets all processors where none met another for so long: one that comes meanwhile would find none free."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,7 @@ class Batcher:
         self._run = BatchRun(name, num_labels, run, policy.max_batch_size)
         self._waiting: FairQueue[_Waiting] = FairQueue()
         self._expected = self._running = 0
+        self._last_company = -inf
         self._changed = asyncio.Event()
         self._closed = False
         self._length = metrics.QUEUE_LENGTH.labels(name)
@@ -73,6 +78,7 @@ class Batcher:
     def expected(self) -> Iterator[None]:
         """While a clip is being decoded, which takes a processor: no run has the machine to itself then."""
         self._expected += 1
+        self._note_company()
         try:
             yield
         finally:
@@ -95,6 +101,7 @@ class Batcher:
         item = _Waiting(clip, deadline, monotonic(), asyncio.get_running_loop().create_future())
         flow = item if flow is None else flow
         self._waiting.append(item, flow)
+        self._note_company()
         self._queue_changed()
         try:
             async with asyncio.timeout(deadline - monotonic()):
@@ -157,9 +164,14 @@ class Batcher:
         self._queue_changed()
         return batch
 
+    def _note_company(self) -> None:
+        """Clips that meet are likely to meet again soon."""
+        if len(self._waiting) + self._expected + self._running > 1:
+            self._last_company = monotonic()
+
     async def _run_batch(self, batch: list[_Waiting]) -> None:
         started = monotonic()
-        alone = not (self._waiting or self._expected or self._running)
+        alone = not (self._waiting or self._expected or self._running) and started - self._last_company >= CALM_SECONDS
         self._running += 1
         try:
             rows = await self._run.rows([item.clip for item in batch], alone)

@@ -91,10 +91,12 @@ def prepare(open_session: OpenSession, plan: ExecutionPlan) -> Calibrated:
     """What a plan for processors asks for, warm, without trying anything else. Raises: as ``calibrate``."""
     session = open_session(plan.intra_op_threads, plan.max_batch_size)
     session.warm_up([plan.max_batch_size])
+    session.shrink()
     if plan.lone_threads == plan.intra_op_threads:
         return Calibrated(plan, [session], None, is_certain=True)
     lone = open_session(plan.lone_threads, 1)
     lone.warm_up([1])
+    lone.shrink()
     return Calibrated(plan, [session], lone, is_certain=True)
 
 

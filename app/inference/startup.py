@@ -9,6 +9,7 @@ from app.inference.decoder import Decoder
 from app.inference.engine import Engine, RequestedProvider, load_engine
 from app.inference.execution_plan import PlanRequest
 from app.inference.golden import golden_mismatch
+from app.inference.heap import return_free_memory
 from app.inference.model_refused import ModelRefused
 from app.inference.readiness import Readiness
 from app.inference.repository import PublishedModel, published_models
@@ -72,6 +73,7 @@ def _serve(model: PublishedModel, engine: Engine, start: ModelStart) -> ServedMo
 
 async def _load_engine(model: PublishedModel, start: ModelStart) -> Engine:
     engine = await asyncio.to_thread(load_engine, model, start.provider, start.plan)
+    await asyncio.to_thread(return_free_memory)
     logs.info(
         "model_loaded",
         model=model.title,

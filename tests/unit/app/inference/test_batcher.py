@@ -286,7 +286,9 @@ def test_a_flow_of_many_clips_takes_turns_with_single_ones() -> None:
     run(test)
 
 
-def test_a_run_is_told_when_it_has_the_machine_to_itself() -> None:
+def test_a_run_is_told_when_it_has_the_machine_to_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.inference.batcher.CALM_SECONDS", 0.0)
+
     async def test() -> None:
         model = EchoModel()
         queue = batcher(model, BatchPolicy(max_batch_size=1, lanes=2))
@@ -300,6 +302,21 @@ def test_a_run_is_told_when_it_has_the_machine_to_itself() -> None:
         await asyncio.gather(*together)
         await ask(queue, 4)
         assert model.alone == [True, False, False, False, True]
+        await queue.close()
+
+    run(test)
+
+
+def test_clips_that_met_of_late_are_not_alone() -> None:
+    """The next one would find no processor free."""
+
+    async def test() -> None:
+        model = EchoModel()
+        queue = batcher(model, BatchPolicy(max_batch_size=1, lanes=2))
+        await ask(queue, 0)
+        await asyncio.gather(ask(queue, 1), ask(queue, 2))
+        await ask(queue, 3)
+        assert model.alone == [True, False, False, False]
         await queue.close()
 
     run(test)
