@@ -1,6 +1,9 @@
 """One model on one execution provider, in as many lanes as pay: each a thread of its own, so that the event loop stays free."""
 
 import asyncio
+import os
+import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from queue import SimpleQueue
@@ -37,6 +40,8 @@ _PREFERRED: dict[Provider, tuple[Precision, ...]] = {
     "tensorrt": ("fp16", "fp32", "int8"),
 }
 
+_NICE = 10
+
 
 class Engine:
     """Warm sessions of one model, with a thread for each lane. ``run`` may be awaited by as many as there are lanes."""
@@ -50,7 +55,7 @@ class Engine:
         self.sessions = [*calibrated.sessions, *([calibrated.lone] if calibrated.lone else [])]
         """All that may answer."""
         self._lone = calibrated.lone
-        self._threads = ThreadPoolExecutor(self.plan.lanes, "model")
+        self._threads = ThreadPoolExecutor(self.plan.lanes, "model", _yield_to_others if self.provider == "cpu" else None)
         self._idle: SimpleQueue[Session] = SimpleQueue()
         for lane in range(self.plan.lanes):
             self._idle.put(calibrated.sessions[lane % len(calibrated.sessions)])
@@ -77,6 +82,12 @@ class Engine:
             return session.run(clips)
         finally:
             self._idle.put(session)
+
+
+def _yield_to_others() -> None:
+    """Called in each thread: what takes long on a processor lets go of it for what is short, the event loop and decoding."""
+    if sys.platform == "linux":  # elsewhere it would be the whole process
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
 
 
 def load_engine(model: PublishedModel, requested: RequestedProvider, asked: PlanRequest) -> Engine:

@@ -11,7 +11,7 @@ from clips import ClipSpec
 from clips.errors import CommandError
 from training.export import export_fp32
 from training.model import VideoClassifier
-from training.onnx_runtime import OnnxClassifier, quantise
+from training.onnx_runtime import OnnxClassifier, halve, quantise
 
 SPEC = ClipSpec(num_frames=2, height=64, width=64)
 
@@ -71,6 +71,16 @@ def test_int8_weights_keep_seven_bits(folder: Path) -> None:
     ]
     assert len(weights) == 53
     assert max(np.abs(weight.astype(int)).max() for weight in weights) <= 64
+
+
+def test_fp16_is_half_of_the_size_keeps_the_contract_and_answers_nearly_alike(fp32: Path, folder: Path) -> None:
+    halve(fp32, folder / "model.fp16.onnx")
+    file = folder / "model.fp16.onnx"
+    assert file.stat().st_size < 0.52 * fp32.stat().st_size
+    graph = onnx.load(file).graph
+    assert graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.UINT8
+    assert graph.output[0].type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+    assert np.abs(OnnxClassifier(file)(clips(3)) - OnnxClassifier(fp32)(clips(3))).max() < 0.01
 
 
 def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:

@@ -1,6 +1,9 @@
 """Many clips at once through queue, lanes and sessions: each gets its own answer, the same as if it were alone."""
 
 import asyncio
+import os
+import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
@@ -67,3 +70,19 @@ def test_a_closed_engine_keeps_no_session(engine: Engine, tmp_path: Path) -> Non
     short_lived = load_engine(published_models(tmp_path)[0], "cpu", PlanRequest(1))
     short_lived.close()
     assert not short_lived.sessions
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have a priority of their own on Linux alone")
+def test_runs_on_processors_yield_to_the_event_loop(tmp_path: Path) -> None:
+    publish(tmp_path)
+    engine = load_engine(published_models(tmp_path)[0], "cpu", PlanRequest(processors=2, lanes=2))
+
+    async def test() -> None:
+        await engine.run([np.zeros(SPEC.shape, np.uint8)], alone=False)
+
+    asyncio.run(test())
+    lanes = [thread.native_id for thread in threading.enumerate() if thread.name.startswith("model_")]
+    assert lanes
+    assert {os.getpriority(os.PRIO_PROCESS, lane or 0) for lane in lanes} == {10}
+    assert os.getpriority(os.PRIO_PROCESS, 0) == 0
+    engine.close()
