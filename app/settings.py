@@ -90,8 +90,8 @@ class Settings(BaseSettings):
     )
     tf32: bool = Field(
         False,
-        description="On a GPU, let fp32 models round what they multiply to TF32: faster, and probabilities then depend on the "
-        "batch in the third digit. A published fp16 file is preferred anyway.",
+        description="On a GPU, let fp32 models round what they multiply to TF32: faster, and probabilities then depend more on "
+        "the batch. A published fp16 file is preferred anyway.",
     )
     gpu_memory_bytes: int = Field(
         0,

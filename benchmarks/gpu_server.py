@@ -92,7 +92,7 @@ def main() -> None:
         "clips_per_second": rates,
         "share_of_limit": shares(rates, raw),
         "processors_to_feed_the_session": {
-            size: round(rates["session"] / rates[f"decoding {size}, one process"], 1) for size in SIZES
+            size: round(processors * rates["session"] / rates[f"decoding {size}"], 1) for size in SIZES
         },
         "refused": refused,
         "server": served,

@@ -82,6 +82,7 @@ class Batcher:
         try:
             yield
         finally:
+            self._note_company()
             self._expected -= 1
 
     async def infer(self, clip: NDArray[np.uint8], deadline: float, flow: Hashable = None) -> Outcome:
@@ -176,6 +177,7 @@ class Batcher:
         try:
             rows = await self._run.rows([item.clip for item in batch], alone)
         finally:
+            self._note_company()
             self._running -= 1
         seconds = monotonic() - started
         for item, row in zip(batch, rows, strict=True):

@@ -70,13 +70,14 @@ class DeviceRun:
         np.stack(clips, out=self._host[: len(clips)])
         if size in self._buckets:
             with GATE.using_device():
-                return self._run_bucket(size)[: len(clips)]
+                return self._run_bucket(self._buckets[size], size)[: len(clips)]
         with GATE.recording():
-            self._buckets[size] = self._bind(size)
-            return self._run_bucket(size)[: len(clips)]
+            buffers = self._bind(size)
+            rows = self._run_bucket(buffers, size)
+            self._buckets[size] = buffers
+            return rows[: len(clips)]
 
-    def _run_bucket(self, size: int) -> NDArray[np.float32]:
-        buffers = self._buckets[size]
+    def _run_bucket(self, buffers: _Bucket, size: int) -> NDArray[np.float32]:
         buffers.clips.update_inplace(self._host[:size])
         self._session.run_with_iobinding(buffers.binding, buffers.run_options)
         probabilities: NDArray[np.float32] = buffers.binding.copy_outputs_to_cpu()[0]
@@ -86,6 +87,7 @@ class DeviceRun:
         with GATE.using_device():
             self._buckets.clear()
             self._session = None
+            del self._host
             self._pinned.close()
 
     def _bind(self, size: int) -> _Bucket:

@@ -5,6 +5,7 @@ import os
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from queue import SimpleQueue
 from typing import Literal
@@ -87,7 +88,8 @@ class Engine:
 def _yield_to_others() -> None:
     """Called in each thread: what takes long on a processor lets go of it for what is short, the event loop and decoding."""
     if sys.platform == "linux":  # elsewhere it would be the whole process
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
+        with suppress(OSError):  # a sandbox may forbid it
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
 
 
 def load_engine(model: PublishedModel, requested: RequestedProvider, asked: PlanRequest) -> Engine:
@@ -128,17 +130,18 @@ def _calibrated(model: PublishedModel, variant: Variant, provider: Provider, ask
         return Session(data, shape, num_labels, provider, SessionOptions(threads, max_batch_size, gpu, variant.sha256))
 
     # without tensor cores, which TF32 stands for, cuDNN has no plan for the convolutions of an fp16 model
-    gpu = replace(asked.gpu, tf32=asked.gpu.tf32 or variant.precision != "fp32")
+    gpu = replace(asked.gpu, tf32=asked.gpu.tf32 or variant.precision == "fp16")
     if provider != "cpu":
         try:
             return calibrate(open_session, shape, provider, asked)
         except ProviderUnavailable as problem:
             if gpu.cuda_graphs != "auto" or not gpu.records(provider):
                 raise
-            gpu = replace(gpu, cuda_graphs="off")
-            calibrated = calibrate(open_session, shape, provider, replace(asked, gpu=gpu))
-            logs.info("no_cuda_graphs", model=model.title, reason=str(problem))
-            return calibrated
+            reason = str(problem)
+        gpu = replace(gpu, cuda_graphs="off")  # here, because the exception holds what the failed session took
+        calibrated = calibrate(open_session, shape, provider, replace(asked, gpu=gpu))
+        logs.warning("no_cuda_graphs", model=model.title, reason=reason)
+        return calibrated
     memory = PlanMemory(asked.cache_folder)
     if plan := memory.find(variant.sha256, asked):
         return prepare(open_session, plan)

@@ -30,9 +30,10 @@ class PinnedBuffer:
         self._release = weakref.finalize(self, _unpin, self.array.ctypes.data) if self.problem is None else None
 
     def close(self) -> None:
-        """Let the pages go."""
+        """Let the pages go; nobody may hold a view of them."""
         if self._release:
             self._release()
+        del self.array
 
 
 def _pin(address: int, size: int) -> str | None:

@@ -38,8 +38,9 @@ class RecordingGate:
         with self._changed:
             self._changed.wait_for(lambda: not self._is_recording)
             self._is_recording = True
-            self._changed.wait_for(lambda: not self._users)
         try:
+            with self._changed:
+                self._changed.wait_for(lambda: not self._users)
             yield
         finally:
             with self._changed:

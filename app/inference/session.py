@@ -61,11 +61,11 @@ class Session:
         _check_present(provider)
         with GATE.using_device():
             self._session = _create(model, clip_shape, provider, options)
-        _check_contract(self._session, clip_shape, num_labels)
-        active = self._session.get_providers()[0]
-        if active != ORT_NAMES[provider]:
-            raise ProviderUnavailable(f"onnxruntime fell back to {active}; its libraries or the driver are missing")
-        self._device_run = None if provider == "cpu" else _device_run(self._session, clip_shape, provider, options)
+            _check_contract(self._session, clip_shape, num_labels)
+            active = self._session.get_providers()[0]
+            if active != ORT_NAMES[provider]:
+                raise ProviderUnavailable(f"onnxruntime fell back to {active}; its libraries or the driver are missing")
+            self._device_run = None if provider == "cpu" else _device_run(self._session, clip_shape, provider, options)
 
     @property
     def pinning_problem(self) -> str | None:
@@ -112,6 +112,7 @@ class Session:
         if self._device_run:
             self._session = None
             self._device_run.close()
+            self._device_run = None
 
 
 def _stacked(clips: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:

@@ -83,6 +83,16 @@ def test_fp16_is_half_of_the_size_keeps_the_contract_and_answers_nearly_alike(fp
     assert np.abs(OnnxClassifier(file)(clips(3)) - OnnxClassifier(fp32)(clips(3))).max() < 0.01
 
 
+def test_fp16_files_compute_pixels_and_probabilities_in_fp32(folder: Path) -> None:
+    graph = onnx.load(folder / "model.fp16.onnx").graph
+    assert [node.attribute[0].i for node in graph.node if node.op_type == "Cast"].count(onnx.TensorProto.FLOAT16) == 1
+    made_by = {name: node.op_type for node in graph.node for name in node.output}
+    assert made_by["probabilities"] == "Softmax"
+    (head,) = [node for node in graph.node if node.op_type == "Gemm"]
+    assert made_by[head.input[0]] == "ReduceMean"
+    assert made_by[next(node.input[0] for node in graph.node if node.output[0] == head.input[0])] == "Reshape"
+
+
 def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.onnx").write_bytes(b"no model")
     with pytest.raises(CommandError, match="not a model that onnxruntime can load"):

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from app.errors import DeadlineExceeded, Draining, InferenceFailed, QueueFull
-from app.inference.batcher import Batcher, BatchPolicy, Outcome
+from app.inference.batcher import CALM_SECONDS, Batcher, BatchPolicy, Outcome
 from tests.unit.app.inference.echo_model import SHAPE, EchoModel, clip, run
 
 LATER = 60.0
@@ -302,6 +302,29 @@ def test_a_run_is_told_when_it_has_the_machine_to_itself(monkeypatch: pytest.Mon
         await asyncio.gather(*together)
         await ask(queue, 4)
         assert model.alone == [True, False, False, False, True]
+        await queue.close()
+
+    run(test)
+
+
+def test_clips_that_were_together_until_now_are_not_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long ago they met."""
+    passed = [0.0]
+    monkeypatch.setattr("app.inference.batcher.monotonic", lambda: monotonic() + passed[0])
+
+    async def test() -> None:
+        model = EchoModel()
+        queue = batcher(model, BatchPolicy(max_batch_size=1, lanes=2))
+        model.gate.clear()
+        together = [ask(queue, 1), ask(queue, 2)]
+        await until_running(model, 2)
+        passed[0] += 2 * CALM_SECONDS
+        model.gate.set()
+        await asyncio.gather(*together)
+        await ask(queue, 3)
+        passed[0] += 2 * CALM_SECONDS
+        await ask(queue, 4)
+        assert model.alone[-2:] == [False, True]
         await queue.close()
 
     run(test)

@@ -45,6 +45,33 @@ def test_nothing_of_an_earlier_batch_is_left_in_a_later_one(session: Session, de
     assert np.abs(second - session.run(list(clips(3)))).max() <= 1e-6
 
 
+def test_after_its_end_nothing_is_held(session: Session) -> None:
+    raw: Any = session._session
+    run = DeviceRun(raw, SPEC.shape, [2, 1], run_options=lambda _size: None, device="cpu")
+    run(list(clips(2)))
+    run.close()
+    assert not run._buckets
+    assert not hasattr(run, "_host")
+
+
+def test_a_first_run_that_fails_is_a_first_run_again(session: Session) -> None:
+    """What was not recorded must be, with nobody else at the device."""
+    raw: Any = session._session
+    fails = [True]
+
+    def run_options(_size: int) -> None:
+        if fails:
+            raise MemoryError
+
+    run = DeviceRun(raw, SPEC.shape, [2, 1], run_options, device="cpu")
+    with pytest.raises(MemoryError):
+        run(list(clips(2)))
+    assert not run._buckets
+    fails.clear()
+    assert run(list(clips(2))).shape == (2, len(LABELS))
+    run.close()
+
+
 def test_buckets_are_few_and_waste_no_more_than_a_third() -> None:
     assert batch_buckets(1) == [1]
     assert batch_buckets(8) == [8, 6, 4, 3, 2, 1]
@@ -77,6 +104,10 @@ def test_cuda_searches_convolutions_by_heuristics_and_takes_no_more_memory_than_
 def test_tensorrt_has_one_profile_for_all_sizes_its_caches_and_cuda_behind_it() -> None:
     chain = provider_chain("tensorrt", SPEC.shape, 8, GpuOptions(cache_folder="/cache"), "ab" * 32)
     assert [name for name, _ in chain] == ["TensorrtExecutionProvider", "CUDAExecutionProvider"]
+    assert chain[1][1]["use_tf32"] == "0"
+    with_tf32 = provider_chain("tensorrt", SPEC.shape, 8, GpuOptions(tf32=True), "ab" * 32)
+    assert with_tf32[1][1]["use_tf32"] == "1"
+    assert "enable_cuda_graph" not in with_tf32[1][1]
     options = chain[0][1]
     assert options["trt_profile_min_shapes"] == "clips:1x4x32x32x3"
     assert options["trt_profile_max_shapes"] == "clips:8x4x32x32x3"

@@ -15,30 +15,30 @@ def test_users_are_in_at_once() -> None:
 
     with ThreadPoolExecutor(2) as threads:
         for user in [threads.submit(use) for _ in range(2)]:
-            user.result()
+            user.result(10)
 
 
 def test_a_record_is_alone() -> None:
-    gate, inside, seen = RecordingGate(), [0, 0], []
+    gate, users, records, seen = RecordingGate(), set[int](), set[int](), []
 
     def use(times: int) -> None:
         for _ in range(times):
             with gate.using_device():
-                inside[0] += 1
-                seen.append(inside[1])
-                inside[0] -= 1
+                users.add(threading.get_ident())
+                seen.append(len(records))
+                users.discard(threading.get_ident())
 
     def record(times: int) -> None:
         for _ in range(times):
             with gate.recording():
-                inside[1] += 1
-                seen.extend([inside[0], inside[1] - 1])
-                inside[1] -= 1
+                seen.extend([len(users), len(records)])
+                records.add(threading.get_ident())
+                records.discard(threading.get_ident())
 
     with ThreadPoolExecutor(6) as threads:
         work = [threads.submit(use, 500) for _ in range(4)] + [threads.submit(record, 100) for _ in range(2)]
         for done in work:
-            done.result()
+            done.result(60)
     assert len(seen) == 2400
     assert not any(seen)
 
