@@ -62,7 +62,7 @@ def _make(precision: Precision, fp32: Path, trial: Trial) -> Parity:
     file = fp32.with_name(FILES[precision])
     if precision == "fp16":
         halve(fp32, file)
-    if precision == "int8":
+    elif precision == "int8":
         print(f"quantising, ranges from {len(trial.calibration)} training clips", flush=True)
         quantise(fp32, file, (trial.calibration.read([i])[0] for i in range(len(trial.calibration))))
     probabilities = classify_all(trial.val, OnnxClassifier(file), f"checking {precision}")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from app.inference.batch_run import OutOfDeviceMemory
 from app.inference.execution_plan import ExecutionPlan, PlanRequest
-from app.inference.provider_options import GpuOptions, Provider
+from app.inference.provider_options import Provider
 from app.inference.session import ProviderUnavailable, Session
 from app.inference.speed import WORTH_IT, Speed, measure
 
@@ -123,7 +123,7 @@ def _try(
     lanes, threads = division
     sizes = asked.batch_sizes(provider)
     num_sessions = 1 if provider == "cpu" else lanes
-    sessions, sizes = _open_warm(lambda largest: open_session(threads, largest), num_sessions, sizes, provider, asked.gpu)
+    sessions, sizes = _open_warm(lambda largest: open_session(threads, largest), num_sessions, sizes, provider)
     speeds: dict[int, Speed] = {}
     best = sizes[0]
     for size in sizes:
@@ -140,7 +140,7 @@ def _try(
 
 
 def _open_warm(
-    open_session: Callable[[int], Session], num_sessions: int, sizes: list[int], provider: Provider, gpu: GpuOptions
+    open_session: Callable[[int], Session], num_sessions: int, sizes: list[int], provider: Provider
 ) -> tuple[list[Session], list[int]]:
     """Sessions that have run, on a GPU every size, the largest first; and the sizes that there is memory for."""
     while True:
@@ -149,7 +149,7 @@ def _open_warm(
             for _ in range(num_sessions):
                 session = open_session(sizes[-1])
                 sessions.append(session)
-                session.warm_up(sizes[:1] if provider == "cpu" else gpu.batch_buckets(provider, sizes[-1]))
+                session.warm_up(sizes[:1] if provider == "cpu" else session.options.batch_buckets(provider))
         except (OutOfDeviceMemory, ProviderUnavailable) as problem:
             for session in sessions:
                 session.close()
