@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
@@ -36,6 +37,7 @@ from benchmarks.videos import generated_video
 from clips import ClipSpec, Manifest, load_clip
 from clips.acceleration import Accelerator
 from clips.errors import CommandError
+from tests.protocol_body import binary_request
 
 SIZES = {"320x240": (320, 240), "1920x1080": (1920, 1080)}
 
@@ -59,14 +61,13 @@ def main() -> None:
     loads = {f"classify {size}": Load("/classify?top_k=1", ("Content-Type: video/mp4",), videos[size]) for size in SIZES}
     loads["v2"] = _predecoded(manifest)
     engine = load_engine(PublishedModel(args.model, manifest), args.provider, PlanRequest(processors))
-    measured: dict[str, Callable[[], float]] = {"session": lambda: session_rate(engine, spec.shape, args.seconds)}
+    measured: dict[str, Callable[[], float]] = {"session": partial(session_rate, engine, spec.shape, args.seconds)}
     for size in SIZES:
-        measured[f"decoding {size}"] = lambda size=size: decode_rate(videos[size], spec, processors, args.seconds)  # type: ignore[misc]
-        measured[f"decoding {size}, one process"] = lambda size=size: decode_rate(videos[size], spec, 1, args.seconds)  # type: ignore[misc]
-    for size in SIZES if args.provider != "cpu" else ():
-        measured[f"decoding {size}, nvdec"] = lambda size=size: decode_rate(  # type: ignore[misc]
-            videos[size], spec, processors, args.seconds, "cuda"
-        )
+        decoding = partial(decode_rate, videos[size], spec)
+        measured[f"decoding {size}"] = partial(decoding, processors, args.seconds)
+        measured[f"decoding {size}, one process"] = partial(decoding, 1, args.seconds)
+        if args.provider != "cpu":
+            measured[f"decoding {size}, nvdec"] = partial(decoding, processors, args.seconds, "cuda")
     raw: dict[str, list[float]] = {name: [] for name in (*measured, *loads)}
     served: dict[str, list[dict[str, Any]]] = {name: [] for name in loads}
     refused: dict[str, str] = {}
@@ -185,11 +186,10 @@ def _generate(port: int, load: Load, clients: int, seconds: float) -> tuple[floa
 def _predecoded(manifest: Manifest) -> Load:
     shape = manifest.clip_spec.shape
     clips = np.random.default_rng(0).integers(0, 256, (4, *shape), np.uint8)
-    parameters = {"binary_data_size": clips[0].nbytes}
-    tensor = {"name": "clips", "shape": [1, *shape], "datatype": "UINT8", "parameters": parameters}
-    head = json.dumps({"inputs": [tensor]}).encode()
-    headers = ("Content-Type: application/octet-stream", f"Inference-Header-Content-Length: {len(head)}")
-    return Load(f"/v2/models/{manifest.name}/infer", headers, [head + clip.tobytes() for clip in clips])
+    requests = [binary_request(clip[np.newaxis]) for clip in clips]
+    headers = [f"{name}: {value}" for name, value in requests[0][1].items()]
+    path = f"/v2/models/{manifest.name}/infer"
+    return Load(path, ("Content-Type: application/octet-stream", *headers), [body for body, _ in requests])
 
 
 def _videos(count: int) -> dict[str, list[bytes]]:
