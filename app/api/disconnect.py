@@ -15,19 +15,21 @@ async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
 
     Raises: ClientDisconnect: the caller left first; ``work`` was cancelled.
     """
-    working = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(_disconnected(request))
+    task = asyncio.current_task()
+    assert task, "a request is answered in a task"
+    cancelled_before = task.cancelling()
+    leaving = asyncio.create_task(_cancel_once_left(request, task))
     try:
-        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            return working.result()
-        raise ClientDisconnect
+        return await work
+    except asyncio.CancelledError:
+        if leaving.done() and task.uncancel() <= cancelled_before:  # nobody else wants it cancelled
+            raise ClientDisconnect from None
+        raise
     finally:
-        working.cancel()
         leaving.cancel()
-        await asyncio.gather(working, leaving, return_exceptions=True)
 
 
-async def _disconnected(request: Request) -> None:
+async def _cancel_once_left(request: Request, task: "asyncio.Task[Any]") -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
+    task.cancel()

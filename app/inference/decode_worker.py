@@ -84,15 +84,18 @@ class DecodeWorker:
         """
         timer = self._loop.call_later(START_TIMEOUT_SECONDS, self.kill, "start")
         try:
-            reply = await self._reply()
+            await asyncio.wait([self._line])
         finally:
             timer.cancel()
+        reply = self._reply()
         if isinstance(reply, Ready):
             return reply
         raise self._broken(reply)
 
-    def begin(self, video: VideoFile, spec: ClipSpec, limits: DecodeLimits) -> None:
-        """Hand ``video`` over; the caller may close it as soon as this returns. ``clip`` gives the answer.
+    def begin(self, video: VideoFile, spec: ClipSpec, limits: DecodeLimits) -> "asyncio.Future[bytes]":
+        """Hand ``video`` over; the caller may close it as soon as this returns.
+
+        ``clip`` gives the answer once the future that is returned is done. Cancel the future never.
 
         Raises: ConnectionError: the process is gone. OSError: no descriptor or no memory is left.
         """
@@ -107,8 +110,9 @@ class DecodeWorker:
             raise
         assert sent == len(line), "an empty pipe holds a task"
         self._frames, self._line = frames, self._loop.create_future()
+        return self._line
 
-    async def clip(self) -> Clip:
+    def clip(self) -> Clip:
         """The clip of the video that was handed over; its frames are a read-only view of what the process wrote.
 
         Raises: ClipError: the video cannot become a clip. WorkerEnded: it took the process with it.
@@ -116,7 +120,7 @@ class DecodeWorker:
         frames, self._frames = self._frames, None
         assert frames, "nothing was handed over"
         with frames:
-            reply = await self._reply()
+            reply = self._reply()
             self.decoded += 1
             if isinstance(reply, Decoded) and len(reply.frame_times_seconds) == frames.shape[0]:
                 return Clip(frames.view(), reply.frame_times_seconds, reply.video)
@@ -135,9 +139,9 @@ class DecodeWorker:
         self._process.wait()
         self._pipe.close()
 
-    async def _reply(self) -> Reply | None:
-        """The next message; None where it is not one."""
-        line = await self._line
+    def _reply(self) -> Reply | None:
+        """The message that came; None where it is not one. Raises: WorkerEnded: none came, and none will."""
+        line = self._line.result()
         try:
             return read_reply(line)
         except ValueError:

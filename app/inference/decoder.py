@@ -6,6 +6,7 @@ Why not a pool from a library: docs/decisions/02-decode-processes.md.
 import asyncio
 from collections.abc import Hashable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict
 from typing import get_args
 
@@ -17,7 +18,7 @@ from app.inference.idle_workers import IdleWorkers
 from app.inference.sandbox.policy import Protections
 from app.inference.video_file import VideoFile
 from app.observability import logs, metrics
-from clips import Clip, ClipSpec
+from clips import Clip, ClipError, ClipSpec
 from clips.acceleration import Accelerator
 from clips.errors import CommandError
 
@@ -76,37 +77,37 @@ class Decoder:
 
         Raises: ClipError: the video cannot become a clip; DecodeFailed too where it took too long or killed its process.
         """
-        worker = await self._begin(video, spec, flow)
-        job = asyncio.create_task(self._finish(worker))
+        worker, answered = await self._begin(video, spec, flow)
+        timer = asyncio.get_running_loop().call_later(self._policy.timeout_seconds, worker.kill, "timeout")
         try:
-            return await asyncio.shield(job)
+            await asyncio.wait([answered])  # not by a task of its own: at this rate tasks cost more than all else here
         except asyncio.CancelledError:
-            self._abandon(worker, job)
+            self._abandon(worker, answered, timer)
             raise
+        return self._finish(worker, timer)
 
-    async def _begin(self, video: VideoFile, spec: ClipSpec, flow: Hashable) -> DecodeWorker:
-        """A process that has the video."""
+    async def _begin(self, video: VideoFile, spec: ClipSpec, flow: Hashable) -> "tuple[DecodeWorker, asyncio.Future[bytes]]":
+        """A process that has the video, and what is done once it has answered or ended."""
         while True:
             worker = await self._idle.get(flow)
             if not worker.is_alive:  # it was ended after it had been handed out
                 continue
             try:
-                worker.begin(video, spec, self._policy.limits)
+                return worker, worker.begin(video, spec, self._policy.limits)
             except ConnectionError:  # it died while it had nothing to do, so the video is not to blame
                 continue
             except BaseException:
                 self._give_back(worker)
                 raise
-            return worker
 
-    async def _finish(self, worker: DecodeWorker) -> Clip:
-        timer = asyncio.get_running_loop().call_later(self._policy.timeout_seconds, worker.kill, "timeout")
+    def _finish(self, worker: DecodeWorker, timer: asyncio.TimerHandle) -> Clip:
+        """The answer of a process that has answered or ended; it may decode the next video."""
+        timer.cancel()
         try:
-            return await worker.clip()
+            return worker.clip()
         except WorkerEnded as end:
             raise failure(end.reason, self._policy.timeout_seconds, self._policy.sandbox) from end
         finally:
-            timer.cancel()
             self._give_back(worker)
 
     def _give_back(self, worker: DecodeWorker) -> None:
@@ -192,16 +193,16 @@ class Decoder:
             if worker not in self._retiring:
                 self._keep(asyncio.create_task(self._add_worker()))
 
-    def _abandon(self, worker: DecodeWorker, job: asyncio.Task[Clip]) -> None:
-        """Nobody waits for ``job`` any more: let it finish if it is quick."""
-        timer = asyncio.get_running_loop().call_later(ABANDONED_SECONDS, worker.kill, "abandoned")
+    def _abandon(self, worker: DecodeWorker, answered: "asyncio.Future[bytes]", timer: asyncio.TimerHandle) -> None:
+        """Nobody waits for the clip any more: let the process finish if it is quick."""
+        patience = asyncio.get_running_loop().call_later(ABANDONED_SECONDS, worker.kill, "abandoned")
 
-        def forget(done: asyncio.Task[Clip]) -> None:
-            timer.cancel()
-            if not done.cancelled():
-                done.exception()  # read, so that asyncio does not report it
+        def forget(_: "asyncio.Future[bytes]") -> None:
+            patience.cancel()
+            with suppress(ClipError, OSError):
+                self._finish(worker, timer)
 
-        job.add_done_callback(forget)
+        answered.add_done_callback(forget)
 
     def _keep(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)
