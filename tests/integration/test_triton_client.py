@@ -19,11 +19,11 @@ VIDEOS = [solid_video(RED), solid_video(GREEN), solid_video(BLUE), left_right_vi
 
 @pytest.fixture(scope="module")
 def versions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
-    """Serves two versions of one model."""
+    """Serves two versions of one model, in batches, whatever pays on this machine."""
     folder = tmp_path_factory.mktemp("versions")
     for version in (1, 2):
         publish(folder / "models", version=version)
-    with running_server(folder / "models", folder / "log", model_versions="all") as live:
+    with running_server(folder / "models", folder / "log", model_versions="all", max_batch_size=8) as live:
         yield live
 
 
@@ -99,15 +99,14 @@ def test_a_decoded_clip_gets_the_answer_of_its_video(
     assert dict(zip(LABELS, answer[0].tolist(), strict=True)) == {p["label"]: p["probability"] for p in classified}
 
 
-def test_the_clips_of_a_request_share_runs_and_keep_their_order(
-    server: LiveServer, client: triton.InferenceServerClient
-) -> None:
+def test_the_clips_of_a_request_share_runs_and_keep_their_order(versions: LiveServer) -> None:
     colours = [RED, GREEN, BLUE, BLUE, RED, GREEN, RED] * 9
-    runs, clips = (server.metric(f"clipserve_batch_size_{kind}") for kind in ("count", "sum"))
-    answer = probabilities(client, solid_clips(*colours))
+    runs, clips = (versions.metric(f"clipserve_batch_size_{kind}") for kind in ("count", "sum"))
+    with connected(versions) as client:
+        answer = probabilities(client, solid_clips(*colours))
     assert answer.argmax(axis=1).tolist() == [colour.index(255) for colour in colours]
-    assert server.metric("clipserve_batch_size_sum") - clips == len(colours)
-    assert server.metric("clipserve_batch_size_count") - runs < len(colours)
+    assert versions.metric("clipserve_batch_size_sum") - clips == len(colours)
+    assert versions.metric("clipserve_batch_size_count") - runs < len(colours)
 
 
 @pytest.mark.parametrize("binary", [True, False])
