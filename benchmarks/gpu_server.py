@@ -5,7 +5,7 @@
     classify    small and large videos, closed loop
     v2          decoded clips as binary tensors, closed loop
 
-Limits and server take turns. The load generator shares the processors with the server.
+Limits and servers take turns. The load generator shares the processors with the servers.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
@@ -51,57 +52,85 @@ class Load:
     bodies: list[bytes]
 
 
+@dataclass(frozen=True)
+class Turns:
+    """What all rounds gave, by name."""
+
+    rates: dict[str, list[float]]
+    """Clips a second."""
+    served: dict[str, list[dict[str, Any]]]
+    """Of each load, as ``under_load`` tells it."""
+    refused: dict[str, str]
+    """What cannot be measured here, and why."""
+
+
 def main() -> None:
     """Measure, print and record."""
     args = _arguments()
     manifest = Manifest.read(args.model)
-    spec, processors = manifest.clip_spec, usable_processors()
     print("making videos", flush=True)
     videos = _videos(args.videos)
     loads = {f"classify {size}": Load("/classify?top_k=1", ("Content-Type: video/mp4",), videos[size]) for size in SIZES}
     loads["v2"] = _predecoded(manifest)
-    engine = load_engine(PublishedModel(args.model, manifest), args.provider, PlanRequest(processors))
+    engine = load_engine(PublishedModel(args.model, manifest), args.provider, PlanRequest(usable_processors()))
+    turns = take_turns(limits(engine, manifest.clip_spec, videos, args), loads, args)
+    rates = {name: round(median(values), 1) for name, values in turns.rates.items() if values}
+    figures: dict[str, Any] = {
+        "model": f"{manifest.name} {manifest.version}, {engine.variant.precision} on {engine.provider}",
+        "spec": manifest.clip_spec.model_dump(),
+        "servers": args.servers,
+        "plan": vars(engine.plan),
+        "clips_per_second": rates,
+        "share_of_limit": shares(rates, turns.rates),
+        "processors_to_feed_the_session": {
+            size: round(usable_processors() * rates["session"] / rates[f"decoding {size}"], 1) for size in SIZES
+        },
+        "refused": turns.refused,
+        "server": turns.served,
+        "raw": turns.rates,
+    }
+    for key in ("plan", "clips_per_second", "share_of_limit", "processors_to_feed_the_session", "refused"):
+        print(key, json.dumps(figures[key], indent=1))
+    write_result("gpu_server" if args.servers == 1 else f"gpu_server_{args.servers}", figures)
+
+
+def limits(
+    engine: Engine, spec: ClipSpec, videos: dict[str, list[bytes]], args: argparse.Namespace
+) -> dict[str, Callable[[], float]]:
+    """What bounds the servers: each a measurement of clips a second. On the video engine, only beside one server."""
+    processors = usable_processors()
     measured: dict[str, Callable[[], float]] = {"session": partial(session_rate, engine, spec.shape, args.seconds)}
     for size in SIZES:
         decoding = partial(decode_rate, videos[size], spec)
         measured[f"decoding {size}"] = partial(decoding, processors, args.seconds)
         measured[f"decoding {size}, one process"] = partial(decoding, 1, args.seconds)
-        if args.provider != "cpu":
+        if args.provider != "cpu" and args.servers == 1:
             measured[f"decoding {size}, nvdec"] = partial(decoding, processors, args.seconds, "cuda")
-    raw: dict[str, list[float]] = {name: [] for name in (*measured, *loads)}
-    served: dict[str, list[dict[str, Any]]] = {name: [] for name in loads}
-    refused: dict[str, str] = {}
-    with server(args.model, execution_provider=args.provider, max_queue_size=args.queue) as (port, pid):
+    return measured
+
+
+def take_turns(measured: dict[str, Callable[[], float]], loads: dict[str, Load], args: argparse.Namespace) -> Turns:
+    """Limits and loads, one after the other, ``args.rounds`` times."""
+    turns = Turns({name: [] for name in (*measured, *loads)}, {name: [] for name in loads}, {})
+    settings = {"execution_provider": args.provider, "max_queue_size": args.queue}
+    if args.servers > 1:
+        settings["decode_workers"] = max(1, usable_processors() // args.servers)
+    with ExitStack() as stack:
+        servers = [stack.enter_context(server(args.model, **settings)) for _ in range(args.servers)]
         for load in loads.values():
-            under_load(port, pid, load, args, seconds=2)
+            under_load(servers, load, args, seconds=2)
         for turn in range(args.rounds):
             for name, rate in measured.items():
-                if name not in refused:
+                if name not in turns.refused:
                     try:
-                        raw[name].append(rate())
+                        turns.rates[name].append(rate())
                     except CommandError as problem:
-                        refused[name] = str(problem)
+                        turns.refused[name] = str(problem)
             for name, load in loads.items():
-                served[name].append(under_load(port, pid, load, args, args.seconds))
-                raw[name].append(served[name][-1]["clips_per_second"])
+                turns.served[name].append(under_load(servers, load, args, args.seconds))
+                turns.rates[name].append(turns.served[name][-1]["clips_per_second"])
             print(f"round {turn + 1} of {args.rounds} done", flush=True)
-    rates = {name: round(median(values), 1) for name, values in raw.items() if values}
-    figures: dict[str, Any] = {
-        "model": f"{manifest.name} {manifest.version}, {engine.variant.precision} on {engine.provider}",
-        "spec": spec.model_dump(),
-        "plan": vars(engine.plan),
-        "clips_per_second": rates,
-        "share_of_limit": shares(rates, raw),
-        "processors_to_feed_the_session": {
-            size: round(processors * rates["session"] / rates[f"decoding {size}"], 1) for size in SIZES
-        },
-        "refused": refused,
-        "server": served,
-        "raw": raw,
-    }
-    for key in ("plan", "clips_per_second", "share_of_limit", "processors_to_feed_the_session", "refused"):
-        print(key, json.dumps(figures[key], indent=1))
-    write_result("gpu_server", figures)
+    return turns
 
 
 def shares(rates: dict[str, float], raw: dict[str, list[float]]) -> dict[str, float]:
@@ -154,26 +183,39 @@ def _decode_for(videos: Sequence[bytes], spec: ClipSpec, seconds: float, acceler
     return done / (time.perf_counter() - start)
 
 
-def under_load(port: int, pid: int, load: Load, args: argparse.Namespace, seconds: float) -> dict[str, Any]:
-    """Good answers a second, what else was answered, and how busy server, event loop and GPU were."""
-    clients = args.clients // args.generators
-    with ProcessPoolExecutor(args.generators, mp_context=get_context("spawn")) as pool:
-        calls = [pool.submit(_generate, port, load, clients, seconds) for _ in range(args.generators)]
+def under_load(servers: Sequence[tuple[int, int]], load: Load, args: argparse.Namespace, seconds: float) -> dict[str, Any]:
+    """Good answers a second, what else was answered, and how busy servers, the busiest event loop and GPU were.
+
+    ``servers``: port and process id of each; generators take them in turn.
+    """
+    generators = max(args.generators, len(servers))
+    clients = args.clients // generators
+    with ProcessPoolExecutor(generators, mp_context=get_context("spawn")) as pool:
+        ports = [servers[number % len(servers)][0] for number in range(generators)]
+        calls = [pool.submit(_generate, port, load, clients, seconds) for port in ports]
         time.sleep(1 + seconds / 4)
-        started, loop, tree = time.perf_counter(), thread_seconds(pid), processor_seconds(pid)
+        started, before = time.perf_counter(), [_busy(pid) for _, pid in servers]
         time.sleep(seconds / 2)
         gpu = _gpu_use()
         passed = time.perf_counter() - started
-        busy = {"event_loop": thread_seconds(pid) - loop, "server": processor_seconds(pid) - tree}
+        after = [_busy(pid) for _, pid in servers]
+        used = [(now[0] - then[0], now[1] - then[1]) for now, then in zip(after, before, strict=True)]
         answers = [call.result() for call in calls]
-    good = sum(rate for rate, _, _ in answers)
     return {
-        "clips_per_second": round(good, 1),
+        "clips_per_second": round(sum(rate for rate, _, _ in answers), 1),
         "other_statuses": sorted({status for _, others, _ in answers for status in others}),
         "median_ms": round(1000 * median(latency for _, _, latency in answers), 1),
-        "processors_used": {name: round(used / passed, 2) for name, used in busy.items()},
+        "processors_used": {
+            "event_loop": round(max(loop for loop, _ in used) / passed, 2),
+            "servers": round(sum(tree for _, tree in used) / passed, 2),
+        },
         "gpu": gpu,
     }
+
+
+def _busy(pid: int) -> tuple[float, float]:
+    """Processor time so far of a server's event loop, and of all that belongs to the server, s."""
+    return thread_seconds(pid), processor_seconds(pid)
 
 
 def _generate(port: int, load: Load, clients: int, seconds: float) -> tuple[float, set[int], float]:
@@ -221,6 +263,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--model", type=Path, required=True, help="published version")
     providers: tuple[RequestedProvider, ...] = ("cuda", "tensorrt", "cpu")
     parser.add_argument("--provider", choices=providers, default="cuda", help="default: %(default)s")
+    parser.add_argument("--servers", type=int, default=1, help="that share processors and GPU (default: %(default)s)")
     parser.add_argument("--clients", type=int, default=128, help="requests on the way at a time (default: %(default)s)")
     parser.add_argument("--generators", type=int, default=2, help="processes that send them (default: %(default)s)")
     parser.add_argument("--queue", type=int, default=256, help="CLIPSERVE_MAX_QUEUE_SIZE (default: %(default)s)")
