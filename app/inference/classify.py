@@ -3,7 +3,7 @@
 import asyncio
 import errno
 from collections.abc import Hashable, Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from time import monotonic
 from typing import Literal
@@ -91,9 +91,11 @@ class Classifier:
 
     async def _run(self, video: VideoFile, model: ServedModel, deadline: float, flow: Hashable) -> tuple[Clip, Probabilities]:
         """The clip, and what the model made of it."""
-        with stages.timed("decode"), model.batcher.expected():  # from the end of the upload, waiting for a process included
-            clip = await self._decode(video, model, deadline, flow)
-        outcome = await model.batcher.infer(clip.frames, deadline, flow)
+        async with AsyncExitStack() as way:
+            with stages.timed("decode"), model.batcher.expected():  # from the end of the upload, waiting included
+                await way.enter_async_context(model.turn(deadline, flow))
+                clip = await self._decode(video, model, deadline, flow)
+            outcome = await model.batcher.infer(clip.frames, deadline, flow)
         stages.record("queue", outcome.queue_seconds)
         stages.record("model", outcome.model_seconds)
         return clip, outcome.probabilities

@@ -14,7 +14,7 @@ from app.inference.decode_endings import ALLOWS_MORE, EndReason, WorkerEnded, fa
 from app.inference.decode_messages import Ready
 from app.inference.decode_policy import DecodePolicy
 from app.inference.decode_worker import DecodeWorker
-from app.inference.idle_workers import IdleWorkers
+from app.inference.fair_pool import FairPool
 from app.inference.sandbox.policy import Protections
 from app.inference.video_file import VideoFile
 from app.observability import logs, metrics
@@ -42,7 +42,7 @@ class Decoder:
         self.accelerator_problem: str | None = None
         """Why the one that was asked for is not used."""
         self._policy = policy
-        self._idle = IdleWorkers()
+        self._idle: FairPool[DecodeWorker] = FairPool()
         self._workers: set[DecodeWorker] = set()
         self._members: set[DecodeWorker] = set()  # those that are to be replaced when they end
         self._retiring: set[DecodeWorker] = set()  # members whose successors are on their way

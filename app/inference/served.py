@@ -5,13 +5,15 @@ named no version -> its default version  the one that was chosen, else the newes
 """
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Hashable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from time import monotonic
 
-from app.errors import Draining, ModelUnloaded, UnknownModel
+from app.errors import DeadlineExceeded, Draining, ModelUnloaded, UnknownModel
 from app.inference.batcher import Batcher, BatchPolicy
 from app.inference.engine import Engine
+from app.inference.fair_pool import FairPool
 from app.inference.repository import PublishedModel
 from app.inference.response_cache import ResponseCache
 from app.observability import metrics
@@ -28,6 +30,8 @@ class ServedModel:
     batcher: Batcher
     cache: ResponseCache
     """Its answers of late: they end with it."""
+    turns: FairPool[int] | None = None
+    """What a video has from decoding to its answer; None where any number may."""
     _users: int = 0
     _unused: asyncio.Event = field(default_factory=asyncio.Event)
     _is_unloaded: bool = False
@@ -38,12 +42,22 @@ class ServedModel:
         return self.published.manifest
 
     @classmethod
-    def start(cls, published: PublishedModel, engine: Engine, policy: BatchPolicy, cache: ResponseCache) -> "ServedModel":
-        """Put a queue in front of ``engine``, whose plan says how batches are made. Needs a running event loop."""
+    def start(
+        cls, published: PublishedModel, engine: Engine, policy: BatchPolicy, cache: ResponseCache, processors: int
+    ) -> "ServedModel":
+        """Put a queue in front of ``engine``, whose plan says how batches are made. Needs a running event loop.
+
+        Where decoding and the model share ``processors``, and no batch is to be filled, only one video more than those is under
+        way at a time: one that is begun is finished before others are, which answers most of them sooner.
+        """
         manifest = published.manifest
         policy = replace(policy, lanes=engine.plan.lanes, max_batch_size=engine.plan.max_batch_size)
         batcher = Batcher(published.title, manifest.clip_spec.shape, len(manifest.labels), engine.run, policy)
         model = cls(published, engine, batcher, cache)
+        if engine.provider == "cpu" and engine.plan.max_batch_size == 1:
+            model.turns = FairPool()
+            for turn in range(processors + 1):
+                model.turns.put(turn)
         metrics.MODEL_INFO.labels(*model.info).set(1)
         return model
 
@@ -70,6 +84,27 @@ class ServedModel:
             self._users -= 1
             if not self._users:
                 self._unused.set()
+
+    @asynccontextmanager
+    async def turn(self, deadline: float, flow: Hashable) -> AsyncIterator[None]:
+        """What a video needs from decoding to its answer. Those of one ``flow`` take turns with the others.
+
+        Raises: DeadlineExceeded: it did not come in time. ModelUnloaded: the model went meanwhile.
+        """
+        if self.turns is None:
+            yield
+            return
+        try:
+            async with asyncio.timeout(deadline - monotonic()):
+                turn = await self.turns.get(flow)
+        except TimeoutError:
+            raise DeadlineExceeded from None
+        try:
+            if self._is_unloaded:
+                raise ModelUnloaded
+            yield
+        finally:
+            self.turns.put(turn)
 
     async def retire(self, timeout_seconds: float) -> None:
         """Close once the requests inside are answered, or the time is up. Call it when nobody can find the model any more."""

@@ -68,7 +68,8 @@ async def open_model(model: PublishedModel, start: ModelStart, decoder: Decoder)
 
 
 def _serve(model: PublishedModel, engine: Engine, start: ModelStart) -> ServedModel:
-    return ServedModel.start(model, engine, start.batching, ResponseCache(start.response_cache_entries))
+    cache = ResponseCache(start.response_cache_entries)
+    return ServedModel.start(model, engine, start.batching, cache, start.plan.processors)
 
 
 async def _load_engine(model: PublishedModel, start: ModelStart) -> Engine:

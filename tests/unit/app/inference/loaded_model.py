@@ -10,10 +10,14 @@ from app.inference.response_cache import ResponseCache
 from app.inference.served import ServedModel
 from tests.colour_model import publish
 
+PROCESSORS = 1
 
-def load(repository: Path, name: str = "colours", version: int = 1, cache_entries: int = 0) -> ServedModel:
+
+def load(
+    repository: Path, name: str = "colours", version: int = 1, cache_entries: int = 0, max_batch_size: int = 2
+) -> ServedModel:
     """Publish a version in ``repository`` and load it. Needs a running event loop."""
     publish(repository, name, version)
     published = published_model(repository, name, version)
-    engine = load_engine(published, "cpu", PlanRequest(processors=1, max_batch_size=2))
-    return ServedModel.start(published, engine, BatchPolicy(), ResponseCache(cache_entries))
+    engine = load_engine(published, "cpu", PlanRequest(PROCESSORS, max_batch_size=max_batch_size))
+    return ServedModel.start(published, engine, BatchPolicy(), ResponseCache(cache_entries), PROCESSORS)

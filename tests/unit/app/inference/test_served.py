@@ -9,12 +9,12 @@ from time import monotonic
 import numpy as np
 import pytest
 
-from app.errors import Draining, ModelUnloaded, UnknownModel
+from app.errors import DeadlineExceeded, Draining, ModelUnloaded, UnknownModel
 from app.inference.served import ServedModel, ServedModels
 from app.observability import metrics
 from tests.colour_model import SPEC
 from tests.unit.app.inference.echo_model import run
-from tests.unit.app.inference.loaded_model import load
+from tests.unit.app.inference.loaded_model import PROCESSORS, load
 
 LATER_SECONDS = 60.0
 
@@ -145,5 +145,66 @@ def test_nothing_of_a_model_stays(tmp_path: Path) -> None:
         del model
         await asyncio.sleep(0)
         assert session() is None
+
+    run(test)
+
+
+async def video(model: ServedModel, begun: list[str], name: str, end: asyncio.Event, flow: str | None = None) -> None:
+    """A video that is under way until ``end`` happens."""
+    async with model.turn(monotonic() + LATER_SECONDS, flow):
+        begun.append(name)
+        await end.wait()
+
+
+def test_where_no_batch_is_filled_one_video_more_than_processors_is_under_way(tmp_path: Path) -> None:
+    async def test() -> None:
+        model, begun, ends = load(tmp_path, max_batch_size=1), list[str](), [asyncio.Event() for _ in range(4)]
+        names = ["a1", "a2", "a3", "b1"]
+        videos = [asyncio.create_task(video(model, begun, name, end, name[0])) for name, end in zip(names, ends, strict=True)]
+        await asyncio.sleep(0)
+        assert begun == names[: PROCESSORS + 1]
+        videos[2].cancel()
+        ends[0].set()
+        await videos[0]
+        await asyncio.sleep(0)
+        assert begun == ["a1", "a2", "b1"]
+        for end in ends:
+            end.set()
+        await asyncio.gather(*videos, return_exceptions=True)
+        assert model.turns is not None
+        assert len(model.turns) == PROCESSORS + 1
+        await model.close()
+
+    run(test)
+
+
+def test_where_batches_are_filled_any_number_of_videos_is_under_way(tmp_path: Path) -> None:
+    async def test() -> None:
+        model, begun, end = load(tmp_path, max_batch_size=2), list[str](), asyncio.Event()
+        videos = [asyncio.create_task(video(model, begun, str(number), end)) for number in range(9)]
+        await asyncio.sleep(0)
+        assert len(begun) == 9
+        end.set()
+        await asyncio.gather(*videos)
+        await model.close()
+
+    run(test)
+
+
+def test_a_turn_that_comes_too_late_is_none(tmp_path: Path) -> None:
+    async def test() -> None:
+        model, end = load(tmp_path, max_batch_size=1), asyncio.Event()
+        videos = [asyncio.create_task(video(model, [], "", end)) for _ in range(PROCESSORS + 1)]
+        await asyncio.sleep(0)
+        with pytest.raises(DeadlineExceeded):
+            async with model.turn(monotonic(), None):
+                pytest.fail("there is no turn left")
+        late = asyncio.create_task(video(model, [], "", end))
+        await asyncio.sleep(0)
+        await model.retire(0)
+        end.set()
+        with pytest.raises(ModelUnloaded):
+            await late
+        await asyncio.gather(*videos)
 
     run(test)

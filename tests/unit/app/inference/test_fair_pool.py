@@ -4,7 +4,7 @@ import asyncio
 from typing import cast
 
 from app.inference.decode_worker import DecodeWorker
-from app.inference.idle_workers import IdleWorkers
+from app.inference.fair_pool import FairPool
 from tests.unit.app.inference.echo_model import run
 
 
@@ -15,7 +15,7 @@ def worker(name: str) -> DecodeWorker:
 A, B = worker("a"), worker("b")
 
 
-async def asking(idle: IdleWorkers, count: int) -> "list[asyncio.Task[DecodeWorker]]":
+async def asking(idle: FairPool[DecodeWorker], count: int) -> "list[asyncio.Task[DecodeWorker]]":
     """Calls that wait."""
     asked = [asyncio.create_task(idle.get()) for _ in range(count)]
     await asyncio.sleep(0)
@@ -24,7 +24,7 @@ async def asking(idle: IdleWorkers, count: int) -> "list[asyncio.Task[DecodeWork
 
 def test_the_process_that_came_last_goes_first() -> None:
     async def test() -> None:
-        idle = IdleWorkers()
+        idle: FairPool[DecodeWorker] = FairPool()
         idle.put(A)
         idle.put(B)
         assert [await idle.get(), await idle.get()] == [B, A]
@@ -34,7 +34,7 @@ def test_the_process_that_came_last_goes_first() -> None:
 
 def test_who_waits_longest_is_served_first() -> None:
     async def test() -> None:
-        idle = IdleWorkers()
+        idle: FairPool[DecodeWorker] = FairPool()
         first, second = await asking(idle, 2)
         idle.put(A)
         assert await first == A
@@ -47,7 +47,7 @@ def test_who_waits_longest_is_served_first() -> None:
 
 def test_a_single_video_waits_for_at_most_one_video_of_each_other_flow() -> None:
     async def test() -> None:
-        idle = IdleWorkers()
+        idle: FairPool[DecodeWorker] = FairPool()
         order: list[str] = []
 
         async def decode(name: str, flow: object) -> None:
@@ -68,7 +68,7 @@ def test_a_single_video_waits_for_at_most_one_video_of_each_other_flow() -> None
 
 def test_who_waits_in_a_flow_and_leaves_is_passed_over() -> None:
     async def test() -> None:
-        idle = IdleWorkers()
+        idle: FairPool[DecodeWorker] = FairPool()
         leaving, staying = (asyncio.create_task(idle.get("flow")) for _ in range(2))
         await asyncio.sleep(0)
         leaving.cancel()
@@ -81,7 +81,7 @@ def test_who_waits_in_a_flow_and_leaves_is_passed_over() -> None:
 
 def test_a_caller_that_has_left_is_passed_over() -> None:
     async def test() -> None:
-        idle = IdleWorkers()
+        idle: FairPool[DecodeWorker] = FairPool()
         leaving, staying = await asking(idle, 2)
         leaving.cancel()
         await asyncio.wait([leaving])
@@ -93,7 +93,7 @@ def test_a_caller_that_has_left_is_passed_over() -> None:
 
 def test_a_process_that_comes_as_its_caller_leaves_goes_to_the_next() -> None:
     async def test() -> None:
-        idle = IdleWorkers()
+        idle: FairPool[DecodeWorker] = FairPool()
         leaving, staying = await asking(idle, 2)
         idle.put(A)
         leaving.cancel()
@@ -105,7 +105,7 @@ def test_a_process_that_comes_as_its_caller_leaves_goes_to_the_next() -> None:
 
 def test_one_that_is_taken_out_is_given_to_nobody() -> None:
     async def test() -> None:
-        idle = IdleWorkers()
+        idle: FairPool[DecodeWorker] = FairPool()
         idle.put(A)
         idle.put(B)
         assert idle.discard(B)
