@@ -80,7 +80,7 @@ class Decoder:
         worker, answered = await self._begin(video, spec, flow)
         timer = asyncio.get_running_loop().call_later(self._policy.timeout_seconds, worker.kill, "timeout")
         try:
-            await asyncio.wait([answered])  # not by a task of its own: at this rate tasks cost more than all else here
+            await asyncio.wait([answered])  # a wait, which leaves the answer to ``_abandon`` where it is cancelled
         except asyncio.CancelledError:
             self._abandon(worker, answered, timer)
             raise

@@ -1,4 +1,4 @@
-"""What is lent to one at a time, decode processes say, and those who wait for it."""
+"""What is lent to one at a time, decode processes or turns on the processors, and those who wait for it."""
 
 import asyncio
 from collections.abc import Hashable
