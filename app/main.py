@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from fastapi import Depends, FastAPI
 
 from app import __version__
-from app.api import classify, classify_batch, health, metrics, model_management, models
+from app.api import classify, classify_batch, health, metrics, model_management, models, timeline
 from app.api.api_keys import ApiKeys
 from app.api.auth import require_api_key
 from app.api.dependencies import Service
@@ -25,11 +25,12 @@ from app.inference.readiness import Readiness
 from app.inference.repository_poll import RepositoryPoll
 from app.inference.served import ServedModels
 from app.inference.startup import start_models
+from app.inference.timeline import Timelines
 from app.inference.video_file import check_temporary_folder
 from app.middleware import add_middleware
 from app.observability import logs
 from app.observability.metrics import BUILD
-from app.policies import admission_policy, batch_limits, decode_policy, model_start, upload_limits
+from app.policies import admission_policy, batch_limits, decode_policy, model_start, timeline_groups, upload_limits
 from app.settings import Settings
 from clips.errors import UsageError
 
@@ -80,12 +81,13 @@ def create_app(settings: Settings) -> FastAPI:
         settings.request_timeout_ms,
         settings.max_queue_size,
         batch_limits(settings),
+        Timelines(classifier, timeline_groups(settings), settings.max_windows),
         api_keys,
         loader,
         settings.model_management == "on",
     )
     BUILD.info({"version": __version__})
-    for module in (classify, classify_batch, models, model_management, health, open_inference_protocol):
+    for module in (classify, classify_batch, timeline, models, model_management, health, open_inference_protocol):
         app.include_router(module.router)
     _add_reference(app, settings)
     add_problem_handlers(app)

@@ -10,6 +10,7 @@ from app.inference.execution_plan import PlanRequest
 from app.inference.provider_options import GpuOptions
 from app.inference.sandbox.policy import SandboxPolicy
 from app.inference.startup import ModelStart
+from app.inference.timeline import WINDOWS_AT_ONCE
 from app.processors import usable_processors
 from app.settings import Settings
 
@@ -18,6 +19,11 @@ def admission_policy(settings: Settings) -> AdmissionPolicy:
     """How many may be inside."""
     keeps_busy = decode_policy(settings).workers + usable_processors()
     return AdmissionPolicy(settings.max_queue_size, settings.max_uploads, settings.max_wait_ms / 1000, keeps_busy)
+
+
+def timeline_groups(settings: Settings) -> int:
+    """Groups of windows under way, of all timelines: as many as keep the decoders busy."""
+    return decode_policy(settings).workers + 1
 
 
 def decode_policy(settings: Settings) -> DecodePolicy:
@@ -49,7 +55,8 @@ def model_start(settings: Settings) -> ModelStart:
             settings.cache_path,
         ),
         batching=BatchPolicy(
-            max_queue_delay_seconds=settings.max_queue_delay_ms / 1000, max_queue_size=admission_policy(settings).max_videos
+            max_queue_delay_seconds=settings.max_queue_delay_ms / 1000,
+            max_queue_size=admission_policy(settings).max_videos + timeline_groups(settings) * WINDOWS_AT_ONCE,
         ),
         response_cache_entries=settings.response_cache_entries,
     )

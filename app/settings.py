@@ -154,6 +154,11 @@ class Settings(BaseSettings):
         description="Most bytes of all videos of such a request together; one with more is answered 413. Each video is bounded "
         "by `CLIPSERVE_MAX_UPLOAD_BYTES` too.",
     )
+    max_windows: int = Field(
+        600,
+        ge=1,
+        description="Most windows of one video sent to `/timeline`; one that has more is answered 422 `invalid_parameter`.",
+    )
     upload_timeout_seconds: float = Field(
         60.0, gt=0, description="Time for the whole request body to arrive, s; a slower one is answered 408."
     )

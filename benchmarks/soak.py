@@ -1,10 +1,10 @@
 """A server under steady load for a long time, one request in twenty a bad one: does its memory grow, does it keep descriptors?
 
 The rate is a share of what the server answers at most, measured first with the same mix and so many clients that large
-batches come. Bad requests are broken videos, empty bodies, senders that leave in the middle, bodies that are too large, and
-forms that are cut. The verdict is about the server's own process: after the warm-up its resident memory grows by at most 1 MB
-an hour, and at rest it has no more descriptors and threads after the load than before, but for the thread that waits for the
-end of decode processes. Those make way for fresh ones after a number of videos: their memory is recorded and not judged.
+batches come. Bad requests are broken videos, empty bodies, senders and readers that leave in the middle, bodies that are too
+large, and forms that are cut. The verdict is about the server's own process: after the warm-up its resident memory grows by at
+most 1 MB an hour, and at rest it has no more descriptors and threads after the load than before, but for the thread that waits
+for the end of decode processes. Those make way for fresh ones after a number of videos: their memory is recorded, not judged.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""``load_clip``: the only way from the bytes of a video to the input of a model.
+"""``load_clip`` and ``load_clips``: the only way from the bytes of a video to the input of a model.
 
     bytes --demux--> packets --coded_frames--> times and references --sampling, plan--> packets to decode
           --decode--> frames --swscale, rotate, crop--> uint8 array
@@ -8,6 +8,7 @@ more than the file). Their presentation times decide which frames to take, and w
 decode. Header fields that a broken or hostile file can set freely (duration, frame count, nominal size) are never trusted.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,6 +19,7 @@ from clips.acceleration import Accelerator, decoded_on
 from clips.limits import DecodeLimits
 from clips.pictures import Damage, Pictures
 from clips.planned_video import PlannedVideo, VideoSource, open_video
+from clips.sampling import WHOLE_VIDEO, TimeWindow
 from clips.spec import ClipSpec
 
 
@@ -73,27 +75,52 @@ def load_clip(
     Raises: ClipError: the video cannot become a clip (``clips.errors`` draws the tree). OSError: the path cannot be read.
     AcceleratorUnavailable. MemoryError: the decoder may not have as much as the video takes.
     """
+    frames = None if out is None else out[np.newaxis]
+    (clip,) = load_clips(source, spec, (WHOLE_VIDEO,), limits, out=frames, accelerator=accelerator)
+    return clip
+
+
+def load_clips(  # noqa: PLR0913 what load_clip takes, and the windows
+    source: VideoSource,
+    spec: ClipSpec,
+    windows: Sequence[TimeWindow],
+    limits: DecodeLimits | None = None,
+    *,
+    out: NDArray[np.uint8] | None = None,
+    accelerator: Accelerator = "none",
+) -> list[Clip]:
+    """One clip of each of ``windows``, as ``load_clip`` makes it of the whole video; they may overlap.
+
+    The packets are read once, and nothing is decoded twice. ``out``: uint8 of shape (windows, frames, height, width, 3),
+    C-contiguous. What the facts say of damage is about all the frames that were decoded.
+
+    Raises: ValueError: there is no window, or nothing of the video is in one. And as ``load_clip``.
+    """
+    if not windows:
+        raise ValueError("no window of the video is asked for")
     limits = limits or DecodeLimits()
-    frames = np.empty(spec.shape, np.uint8) if out is None else out
-    with open_video(source, spec, limits, accelerator) as video:
-        pictures = Pictures(frames, spec, limits, video)
-        times = pictures.fill()
-        assert pictures.shown
-        return Clip(
-            frames=frames,
-            frame_times_seconds=tuple(video.seconds(time - video.window.start) for time in times),
-            video=VideoFacts(
-                container=video.container,
-                codec=video.stream.codec_context.name,
-                width=pictures.shown.width,
-                height=pictures.shown.height,
-                duration_seconds=video.seconds(video.window.end - video.window.start),
-                frame_count=len(video.packets),
-                partial=bool(video.missing or pictures.damage.seen),
-                decoded_on=decoded_on(video.stream.codec_context),
-                missing_fraction=_missing_fraction(video, pictures.damage),
-            ),
-        )
+    frames = np.empty((len(windows), *spec.shape), np.uint8) if out is None else out
+    with open_video(source, spec, limits, accelerator, windows) as video:
+        pictures = Pictures(frames.reshape(-1, *spec.shape[1:]), spec, limits, video)
+        times = [video.seconds(time - video.window.start) for time in pictures.fill()]
+        facts = _facts(video, pictures)
+    starts = range(0, len(times), spec.num_frames)
+    return [Clip(clip, tuple(times[at : at + spec.num_frames]), facts) for clip, at in zip(frames, starts, strict=True)]
+
+
+def _facts(video: PlannedVideo, pictures: Pictures) -> VideoFacts:
+    assert pictures.shown
+    return VideoFacts(
+        container=video.container,
+        codec=video.stream.codec_context.name,
+        width=pictures.shown.width,
+        height=pictures.shown.height,
+        duration_seconds=video.seconds(video.window.end - video.window.start),
+        frame_count=len(video.packets),
+        partial=bool(video.missing or pictures.damage.seen),
+        decoded_on=decoded_on(video.stream.codec_context),
+        missing_fraction=_missing_fraction(video, pictures.damage),
+    )
 
 
 def _missing_fraction(video: PlannedVideo, damage: Damage) -> float:

@@ -49,9 +49,10 @@ class Damage:
 
 
 class Pictures:
-    """The array of a clip while it fills."""
+    """The array of one or several clips while it fills."""
 
     def __init__(self, frames: NDArray[np.uint8], spec: ClipSpec, limits: DecodeLimits, video: PlannedVideo) -> None:
+        """``frames``: shape (targets of ``video``, height, width, 3), uint8."""
         self._frames, self._spec, self._limits, self._video = frames, spec, limits, video
         self._context, self._pixel_aspect = video.stream.codec_context, video.stream.sample_aspect_ratio
         self._scaler = Scaler()
@@ -90,14 +91,15 @@ class Pictures:
     def _fill_from_front(self, targets: Sequence[Fraction]) -> None:
         """Decode everything up to the last target; each picture is the last frame that is not after its target."""
         self.damage = Damage()
-        position = 0
+        rising = sorted(range(len(targets)), key=targets.__getitem__)  # those of clips that overlap are not
+        done = 0
         before: VideoFrame | None = None
         before_time = int(self._video.window.start)
         for frame, time in self._shown(_decode(self._context, self._video.packets, self.damage)):
-            while before and position < len(targets) and time > targets[position]:
-                self._put(position, before, before_time)
-                position += 1
-            if position == len(targets) and self.damage.decoded >= self._limits.min_frames:
+            while before and done < len(targets) and time > targets[rising[done]]:
+                self._put(rising[done], before, before_time)
+                done += 1
+            if done == len(targets) and self.damage.decoded >= self._limits.min_frames:
                 return
             if self.damage.read > self._limits.max_decoded_frames:
                 raise DecodeFailed(
@@ -106,9 +108,9 @@ class Pictures:
                 )
             before, before_time = frame, time
         self.damage.check(self._limits)
-        for left in range(position, len(targets)):
+        for position in rising[done:]:
             assert before
-            self._put(left, before, before_time)
+            self._put(position, before, before_time)
 
     def _shown(self, frames: Iterable[VideoFrame]) -> Iterator[tuple[VideoFrame, int]]:
         """``frames``, which come in the order of display, each with its presentation time in ticks."""

@@ -1,12 +1,13 @@
 """A video whose packets were read and whose decoding is planned; nothing is decoded yet."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from os import PathLike
 from pathlib import Path
+from typing import NamedTuple
 
 from av.video.stream import VideoStream
 
@@ -17,7 +18,7 @@ from clips.errors import DecodeFailed, DurationOutOfRange, TooFewFrames
 from clips.limits import DecodeLimits
 from clips.missing import missing_frames
 from clips.plan import CodedFrame, Plan, nearest_references, plan_decoding
-from clips.sampling import Window, frames_on_screen, segment_centres, stream_window
+from clips.sampling import WHOLE_VIDEO, TimeWindow, Window, frames_on_screen, segment_centres, stream_window
 from clips.spec import ClipSpec
 
 VideoSource = bytes | str | PathLike[str] | VideoBytes
@@ -37,8 +38,9 @@ class PlannedVideo:
     missing: int
     """Frames that the file announces and does not hold."""
     window: Window
+    """The whole video."""
     targets: list[Fraction]
-    """Times to show, in ticks."""
+    """Times to show, in ticks: those of the first clip, then those of the second, and so on."""
     picks: list[int]
     """For each target, the number of the coded frame to take."""
     plan: Plan
@@ -52,9 +54,13 @@ class PlannedVideo:
 
 @contextmanager
 def open_video(
-    source: VideoSource, spec: ClipSpec, limits: DecodeLimits, accelerator: Accelerator = "none"
+    source: VideoSource,
+    spec: ClipSpec,
+    limits: DecodeLimits,
+    accelerator: Accelerator = "none",
+    windows: Sequence[TimeWindow] = (WHOLE_VIDEO,),
 ) -> Iterator[PlannedVideo]:
-    """Read the packets of a video and plan its decoding. Raises: as ``load_clip`` does."""
+    """Read the packets of a video and plan the decoding of one clip for each of ``windows``. Raises: as ``load_clips``."""
     with _opened(source) as file, open_container(file, limits, hardware(accelerator)) as container:
         stream = video_stream(container, limits)
         packets = read_packets(container, stream, limits, max_bytes=2 * size_of(file) + _ADDED_BYTES)
@@ -62,15 +68,15 @@ def open_video(
         _check_missing(missing, len(packets), limits)
         order = display_order(packets, stream, container.format.name)
         frames = coded_frames(packets, stream, container.format.name)
-        window = _window(packets, frames, order, stream.time_base or Fraction(1), limits)
-        targets = segment_centres(window, spec.num_frames)
-        picks, plan = _cheapest(frames, _candidates(frames, window, targets, spec))
-        if plan.cost > limits.max_decoded_frames:
+        time_base = stream.time_base or Fraction(1)
+        whole = _whole_window(packets, frames, order, time_base, limits)
+        chosen = _choose(frames, [window.within(whole, time_base) for window in windows], spec)
+        if chosen.plan.cost > limits.max_decoded_frames:
             raise DurationOutOfRange(
-                f"{plan.cost} frames would have to be decoded; at most {limits.max_decoded_frames} are. "
+                f"{chosen.plan.cost} frames would have to be decoded; at most {limits.max_decoded_frames} are. "
                 "Send a shorter video, or one with more keyframes."
             )
-        yield PlannedVideo(container.format.name, stream, packets, frames, missing, window, targets, picks, plan, order)
+        yield PlannedVideo(container.format.name, stream, packets, frames, missing, whole, *chosen, order)
 
 
 @contextmanager
@@ -90,7 +96,7 @@ def _check_missing(missing: int, present: int, limits: DecodeLimits) -> None:
         raise DecodeFailed(f"{missing} of {missing + present} frames are missing: the file was cut short. Send all of it.")
 
 
-def _window(
+def _whole_window(
     packets: list[VideoPacket], frames: list[CodedFrame], order: Order, time_base: Fraction, limits: DecodeLimits
 ) -> Window:
     timestamps = _rising_timestamps(frames)
@@ -112,15 +118,38 @@ def _rising_timestamps(frames: list[CodedFrame]) -> list[int]:
     return sorted({frame.time for frame in frames if frame.time is not None})
 
 
-def _candidates(frames: list[CodedFrame], window: Window, targets: list[Fraction], spec: ClipSpec) -> Iterator[list[int]]:
-    """Picks that the spec allows; the frames on screen always are."""
+class _Chosen(NamedTuple):
+    targets: list[Fraction]
+    picks: list[int]
+    """For each target, the number of the frame to take."""
+    plan: Plan
+
+
+def _choose(frames: list[CodedFrame], windows: list[Window], spec: ClipSpec) -> _Chosen:
+    """What to take for each window, whatever the others are, and how to decode all of it."""
+    timestamps = _rising_timestamps(frames)
     number_at = {frame.time: number for number, frame in enumerate(frames)}
-    exact = [number_at[time] for time in frames_on_screen(_rising_timestamps(frames), targets)]
+    chosen = []
+    for window in windows:
+        targets = segment_centres(window, spec.num_frames)
+        exact = [number_at[time] for time in frames_on_screen(timestamps, targets)]
+        chosen.append(_cheapest(frames, targets, _candidates(frames, window, targets, exact, spec)))
+    if len(chosen) == 1:
+        return chosen[0]
+    picks = [number for one in chosen for number in one.picks]
+    return _Chosen([time for one in chosen for time in one.targets], picks, plan_decoding(frames, picks))
+
+
+def _candidates(
+    frames: list[CodedFrame], window: Window, targets: list[Fraction], exact: list[int], spec: ClipSpec
+) -> Iterator[list[int]]:
+    """Picks that the spec allows; the frames on screen always are."""
     yield exact
     if spec.sampling == "nearest_reference":
         yield nearest_references(frames, exact, targets, reach=(window.end - window.start) / (2 * spec.num_frames))
 
 
-def _cheapest(frames: list[CodedFrame], candidates: Iterator[list[int]]) -> tuple[list[int], Plan]:
+def _cheapest(frames: list[CodedFrame], targets: list[Fraction], candidates: Iterator[list[int]]) -> _Chosen:
     """The picks with the shortest plan; of two that cost the same, the first."""
-    return min(((picks, plan_decoding(frames, picks)) for picks in candidates), key=lambda choice: choice[1].cost)
+    plans = (_Chosen(targets, picks, plan_decoding(frames, picks)) for picks in candidates)
+    return min(plans, key=lambda chosen: chosen.plan.cost)

@@ -14,6 +14,32 @@ class Window(NamedTuple):
     end: Fraction
 
 
+class TimeWindow(NamedTuple):
+    """A part of a video, in seconds from its first frame."""
+
+    start_seconds: float = 0.0
+    end_seconds: float | None = None
+    """Without it; None: the end of the video."""
+
+    def within(self, whole: Window, time_base: Fraction) -> Window:
+        """The part of ``whole`` that it covers.
+
+        whole 0 s to 10 s:   TimeWindow(4, 6) -> 4 s to 6 s   TimeWindow(8, 12) -> 8 s to 10 s   TimeWindow() -> whole
+
+        Raises: ValueError: nothing of the video is in it.
+        """
+        start = whole.start + max(Fraction(0), Fraction(self.start_seconds) / time_base)
+        end = whole.end
+        if self.end_seconds is not None:
+            end = min(end, whole.start + Fraction(self.end_seconds) / time_base)
+        if end <= start:
+            raise ValueError(f"no frame of the video is on screen from {self.start_seconds} s to {self.end_seconds} s")
+        return Window(start, end)
+
+
+WHOLE_VIDEO = TimeWindow()
+
+
 def stream_window(timestamps: Sequence[int], last_duration: int | None) -> Window:
     """The time during which any frame is on screen.
 

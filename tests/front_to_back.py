@@ -5,6 +5,7 @@ Nothing here knows of plans, seeking or references; it shares with ``clips`` onl
 
 import io
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -14,7 +15,7 @@ from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from clips import ClipSpec, DecodeLimits
+from clips import WHOLE_VIDEO, ClipSpec, DecodeLimits, TimeWindow
 from clips.container import TEXT_ERRORS
 from clips.picture import to_picture
 from clips.sampling import segment_centres, stream_window
@@ -22,13 +23,13 @@ from clips.sampling import segment_centres, stream_window
 _ANY_SIZE = DecodeLimits(max_pixels=1 << 28, max_aspect_ratio=1e6)
 
 
-def front_to_back(video: bytes | Path, spec: ClipSpec) -> NDArray[np.uint8]:
+def front_to_back(video: bytes | Path, spec: ClipSpec, window: TimeWindow = WHOLE_VIDEO) -> NDArray[np.uint8]:
     """The frames of the clip that ``exact`` sampling must give, bit for bit."""
     times, last_duration = presentation_times(video)
-    targets = segment_centres(stream_window(times, last_duration), spec.num_frames)
-    pictures: list[NDArray[np.uint8]] = []
     with _open(video) as container:
-        aspect = _stream(container).sample_aspect_ratio
+        aspect, time_base = _stream(container).sample_aspect_ratio, _stream(container).time_base or Fraction(1)
+    targets = segment_centres(window.within(stream_window(times, last_duration), time_base), spec.num_frames)
+    pictures: list[NDArray[np.uint8]] = []
     before: VideoFrame | None = None
     for time, frame in decoded_frames(video):
         while before and len(pictures) < len(targets) and time > targets[len(pictures)]:

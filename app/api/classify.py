@@ -21,7 +21,7 @@ from app.observability.stages import StageTimes, keep_record, timed
 router = APIRouter(tags=["classify"])
 
 _BINARY = {"type": "string", "format": "binary", "contentMediaType": "application/octet-stream"}
-_REQUEST_BODY: dict[str, Any] = {
+VIDEO_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "content": {
@@ -46,7 +46,7 @@ _CACHE_STATUS: dict[CacheResult, str] = {"hit": "ClipServe; hit", "miss": "ClipS
     "/classify",
     summary="Classify one video",
     responses=answer(CLASSIFICATION, "Server-Timing", "Cache-Status") | problems(*ASKED, *UPLOAD, *VIDEO, ModelUnloaded),
-    openapi_extra=_REQUEST_BODY,
+    openapi_extra=VIDEO_BODY,
     dependencies=[Depends(require_api_key)],
 )
 async def classify(

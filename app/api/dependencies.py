@@ -8,6 +8,7 @@ from fastapi import Depends, Request
 from app.api.api_keys import ApiKeys
 from app.inference.classify import Classifier
 from app.inference.model_loading import ModelLoader
+from app.inference.timeline import Timelines
 
 GRACE_SECONDS = 5.0
 """An upload may begin as slowly as it likes for so long."""
@@ -49,6 +50,7 @@ class Service:
     max_clips_per_request: int
     """Decoded clips in one request of the Open Inference Protocol."""
     batch_limits: BatchLimits
+    timelines: Timelines
     api_keys: ApiKeys
     loader: ModelLoader
     model_management: bool

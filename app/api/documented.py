@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
 from app.api import problems as rfc9457
+from app.api.event_stream import NDJSON, SERVER_SENT_EVENTS
 from app.errors import (
     DeadlineExceeded,
     Draining,
@@ -54,6 +55,22 @@ _REQUEST_ID = "3f0c9a8e5d1b7a42"
 def answer(example: BaseModel | Sequence[BaseModel] | str, *headers: str, media_type: str = "application/json") -> Responses:
     """What is answered when nothing is wrong: an example of the body, and names of headers besides ``X-Request-ID``."""
     return {200: {"content": {media_type: {"example": to_jsonable_python(example)}}, "headers": _references(*headers)}}
+
+
+def stream(event: type[BaseModel], examples: Sequence[BaseModel]) -> Responses:
+    """What is answered as one ``event`` after the other, with an example of a whole answer in each of the two forms."""
+    lines = [example.model_dump_json() for example in examples]
+    return {
+        200: {
+            "model": event,
+            "description": "Events, each as soon as it is ready",
+            "content": {
+                NDJSON: {"example": "".join(f"{line}\n" for line in lines)},
+                SERVER_SENT_EVENTS: {"example": "".join(f"data: {line}\n\n" for line in lines)},
+            },
+            "headers": _references("Server-Timing"),
+        }
+    }
 
 
 def problems(

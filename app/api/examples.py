@@ -21,9 +21,17 @@ from app.api.schemas import (
     UnloadedBody,
     VideoBody,
 )
+from app.api.timeline_events import (
+    SegmentBody,
+    SegmentsEvent,
+    TimelineVideoBody,
+    VideoEvent,
+    WindowEvent,
+    WindowProblemEvent,
+)
 from app.errors import RefusedVideo
 from clips import ClipSpec
-from clips.errors import NotAVideo
+from clips.errors import DecodeFailed, NotAVideo
 
 _REQUEST_ID = "3f0c9a8e5d1b7a42"
 
@@ -73,6 +81,45 @@ BATCH = BatchBody(
             retry_after_seconds=None,
         ),
     ],
+)
+TIMELINE = (
+    VideoEvent(
+        event="video",
+        model=_MODEL.name,
+        version=_MODEL.version,
+        video=TimelineVideoBody(
+            container="mov,mp4,m4a,3gp,3g2,mj2", codec="h264", width=320, height=240, duration_seconds=14.0, frame_count=420
+        ),
+        windows=3,
+    ),
+    WindowEvent(
+        event="window",
+        index=0,
+        start_seconds=0.0,
+        end_seconds=5.0,
+        predictions=[PredictionBody(label="PullUps", probability=0.872)],
+        partial=False,
+    ),
+    WindowEvent(
+        event="window",
+        index=1,
+        start_seconds=5.0,
+        end_seconds=10.0,
+        predictions=[PredictionBody(label="PullUps", probability=0.914)],
+        partial=False,
+    ),
+    WindowProblemEvent(
+        event="problem",
+        index=2,
+        start_seconds=9.0,
+        end_seconds=14.0,
+        problem=problem_body(RefusedVideo(DecodeFailed("9 of 31 coded frames are damaged; send an intact file.")), _REQUEST_ID),
+    ),
+    SegmentsEvent(
+        event="segments",
+        segments=[SegmentBody(label="PullUps", start_seconds=0.0, end_seconds=9.5, probability=0.893, windows=2)],
+        failed_windows=1,
+    ),
 )
 MODEL_VERSIONS = ModelVersionsBody(name=_MODEL.name, default_version=_MODEL.version, default_is_chosen=False, versions=[_MODEL])
 MODEL_LIST = ModelListBody(default=_MODEL.name, models=[_MODEL])

@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
+from app.api.event_stream import NDJSON, SERVER_SENT_EVENTS
 from app.api.problems import MEDIA_TYPE
 
 _TAGS = [
@@ -93,6 +94,7 @@ class DocumentedAPI(FastAPI):
                 _drop_default_422(operation["responses"])
                 for response in operation["responses"].values():
                     _tell_media_type(response)
+                    _tell_items(response)
                 if not self._asks_for_keys:
                     operation.pop("security", None)  # 401 stays: a client that is generated here may be used elsewhere
 
@@ -109,3 +111,12 @@ def _tell_media_type(response: dict[str, Any]) -> None:
     if MEDIA_TYPE in content and "schema" not in content[MEDIA_TYPE]:
         schema = next(media["schema"] for media in content.values() if "schema" in media)
         response["content"] = {MEDIA_TYPE: {"schema": schema, **content[MEDIA_TYPE]}}
+
+
+def _tell_items(response: dict[str, Any]) -> None:
+    """A stream as a whole is text to OpenAPI 3.1, which has no name for the schema of its items (3.2: ``itemSchema``)."""
+    content = response.get("content", {})
+    if NDJSON in content and "schema" in content[NDJSON]:
+        item = {"$ref": content[NDJSON]["schema"]["$ref"]}
+        for media_type in (NDJSON, SERVER_SENT_EVENTS):
+            content[media_type] |= {"schema": {"type": "string"}, "x-itemSchema": item}

@@ -15,7 +15,7 @@ from app.observability import logs, metrics
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _TRACEPARENT = re.compile(r"00-(?P<trace_id>(?!0{32})[0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
-_LOGGED = ("trace_id", "problem_code", "model", "videos", "failed_videos")
+_LOGGED = ("trace_id", "problem_code", "model", "videos", "failed_videos", "windows", "failed_windows")
 """Of what the request's state holds."""
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 

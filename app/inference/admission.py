@@ -78,6 +78,11 @@ class Place:
         """The answer took no work: it says nothing about the pace."""
         self._is_work = False
 
+    def answered_one(self) -> None:
+        """A part of the request was answered, and others are to come: each counts, and the end of the request does not."""
+        self._is_work = False
+        self._admission.move(self._flow, answered=1)
+
     def leave(self, *, answered: bool) -> None:
         """The request is over; ``answered``: after all the work that there was with it."""
         if self._videos:

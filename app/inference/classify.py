@@ -2,7 +2,7 @@
 
 import asyncio
 import errno
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from time import monotonic
@@ -12,11 +12,12 @@ from app.errors import DeadlineExceeded, RefusedVideo, StorageFull
 from app.inference.admission import Admission
 from app.inference.batch_run import Probabilities
 from app.inference.decoder import Decoder
+from app.inference.predecoded import infer_clips
 from app.inference.readiness import Readiness
 from app.inference.served import ServedModel, ServedModels
 from app.inference.video_file import VideoFile
 from app.observability import logs, stages
-from clips import Clip, ClipError
+from clips import WHOLE_VIDEO, Clip, ClipError, TimeWindow
 
 CacheResult = Literal["hit", "miss"]
 
@@ -76,42 +77,67 @@ class Classifier:
 
         Raises: Problem: RefusedVideo, DeadlineExceeded, Draining, InferenceFailed, ModelUnloaded, StorageFull.
         """
-        deadline = monotonic() + timeout_seconds
+        work = _Work(video, model, monotonic() + timeout_seconds, flow)
         with model.in_use():
             if not model.cache.is_on:
-                clip, probabilities = await self._run(video, model, deadline, flow)
+                clip, probabilities = await self._run(work)
                 return _classification(model, clip, probabilities, None)
-            digest = await self._digest(video, deadline)
+            digest = await self._digest(work)
             if known := model.cache.find(digest):
                 stages.skip("decode", "queue", "model")
                 return _classification(model, known.clip, known.probabilities, "hit")
-            clip, probabilities = await self._run(video, model, deadline, flow)
+            clip, probabilities = await self._run(work)
             model.cache.keep(digest, clip, probabilities)
             return _classification(model, clip, probabilities, "miss")
 
-    async def _run(self, video: VideoFile, model: ServedModel, deadline: float, flow: Hashable) -> tuple[Clip, Probabilities]:
+    async def classify_windows(
+        self, video: VideoFile, model: ServedModel, windows: Sequence[TimeWindow], timeout_seconds: float, flow: Hashable
+    ) -> list[Classification]:
+        """As ``classify``, of parts of one video, which are decoded together; no answer is known or kept.
+
+        Raises: Problem: what ``classify`` raises, of any of them.
+        """
+        work = _Work(video, model, monotonic() + timeout_seconds, flow)
+        with model.in_use():
+            async with AsyncExitStack() as way:
+                clips = await self._decode(work, windows, way)
+                rows = await infer_clips(model.batcher, [clip.frames for clip in clips], work.deadline, flow)
+        return [_classification(model, clip, row, None) for clip, row in zip(clips, rows, strict=True)]
+
+    async def _run(self, work: "_Work") -> tuple[Clip, Probabilities]:
         """The clip, and what the model made of it."""
         async with AsyncExitStack() as way:
-            with stages.timed("decode"), model.batcher.expected():  # from the end of the upload, waiting included
-                await way.enter_async_context(model.turn(deadline, flow))
-                clip = await self._decode(video, model, deadline, flow)
-            outcome = await model.batcher.infer(clip.frames, deadline, flow)
+            (clip,) = await self._decode(work, (WHOLE_VIDEO,), way)
+            outcome = await work.model.batcher.infer(clip.frames, work.deadline, work.flow)
         stages.record("queue", outcome.queue_seconds)
         stages.record("model", outcome.model_seconds)
         return clip, outcome.probabilities
 
-    async def _digest(self, video: VideoFile, deadline: float) -> bytes:
+    async def _digest(self, work: "_Work") -> bytes:
         with _storage():
-            async with asyncio.timeout(deadline - monotonic()):
-                return await video.sha256()
+            async with asyncio.timeout(work.deadline - monotonic()):
+                return await work.video.sha256()
 
-    async def _decode(self, video: VideoFile, model: ServedModel, deadline: float, flow: Hashable) -> Clip:
-        with _storage():
+    async def _decode(self, work: "_Work", windows: Sequence[TimeWindow], way: AsyncExitStack) -> list[Clip]:
+        """A clip of each window. The turn on the processors lasts as long as ``way`` does."""
+        model, spec = work.model, work.model.manifest.clip_spec
+        with stages.timed("decode"), model.batcher.expected(), _storage():  # from the end of the upload, waiting included
+            await way.enter_async_context(model.turn(work.deadline, work.flow))
             try:
-                async with asyncio.timeout(deadline - monotonic()):
-                    return await self.decoder.decode(video, model.manifest.clip_spec, flow)
+                async with asyncio.timeout(work.deadline - monotonic()):
+                    return await self.decoder.decode_windows(work.video, spec, windows, work.flow)
             except ClipError as refusal:
                 raise RefusedVideo(refusal) from refusal
+
+
+@dataclass(frozen=True)
+class _Work:
+    """One video on its way."""
+
+    video: VideoFile
+    model: ServedModel
+    deadline: float
+    flow: Hashable
 
 
 @contextmanager

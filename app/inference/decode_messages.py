@@ -7,12 +7,13 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from app.inference.frame_memory import Shape
 from app.inference.sandbox.policy import Protections
-from clips import ClipError, ClipSpec, DecodeLimits, VideoFacts
+from clips import WHOLE_VIDEO, ClipError, ClipSpec, DecodeLimits, TimeWindow, VideoFacts
 from clips.acceleration import Accelerator
 
 MAX_LINE_BYTES = 2**16
-"""A longer message is none. 512 frame times take 11 KB."""
+"""A longer message is none. 4 times 512 frame times take 44 KB."""
 
 _MAX_REFUSAL_CHARACTERS = 500
 _MAX_TRACE_CHARACTERS = 4000
@@ -33,6 +34,13 @@ class Task(_Message):
     video_bytes: int
     spec: ClipSpec
     limits: DecodeLimits
+    windows: tuple[TimeWindow, ...] = (WHOLE_VIDEO,)
+    """A clip of each."""
+
+    @property
+    def shape(self) -> Shape:
+        """Of the frames of all clips."""
+        return (len(self.windows), *self.spec.shape)
 
 
 class Ready(_Message):
@@ -49,7 +57,8 @@ class Decoded(_Message):
     """The frames are in their memory."""
 
     kind: Literal["decoded"] = "decoded"
-    frame_times_seconds: tuple[float, ...]
+    frame_times_seconds: tuple[tuple[float, ...], ...]
+    """Of each clip."""
     video: VideoFacts
 
 

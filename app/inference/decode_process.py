@@ -23,9 +23,10 @@ from app.inference.frame_memory import writable_frames
 from app.inference.sandbox import rlimits
 from app.inference.sandbox.lock_in import lock_in
 from app.inference.sandbox.policy import Protections, SandboxPolicy
-from clips import ClipError, ClipSpec, load_clip
+from clips import Clip, ClipError, ClipSpec, load_clip, load_clips
 from clips.acceleration import Accelerator, AcceleratorChoice, AcceleratorUnavailable
 from clips.container import VideoBytes
+from clips.planned_video import VideoSource
 
 _DESCRIPTORS = 2
 
@@ -137,13 +138,17 @@ def _answer(task: Task, accelerator: Accelerator, video: int, frames: int) -> Re
 
 
 def _decode(task: Task, accelerator: Accelerator, video: int, frames: int) -> Decoded:
-    out = writable_frames(frames, task.spec.shape)
+    out = writable_frames(frames, task.shape)
+
+    def decoded(source: VideoSource) -> list[Clip]:
+        return load_clips(source, task.spec, task.windows, task.limits, out=out, accelerator=accelerator)
+
     if not task.video_bytes:  # nothing cannot be mapped
-        clip = load_clip(b"", task.spec, task.limits, out=out, accelerator=accelerator)
+        found = decoded(b"")
     else:
         with _mapped(video, task.video_bytes) as source:
-            clip = load_clip(cast(VideoBytes, source), task.spec, task.limits, out=out, accelerator=accelerator)
-    return Decoded(frame_times_seconds=clip.frame_times_seconds, video=clip.video)
+            found = decoded(cast(VideoBytes, source))
+    return Decoded(frame_times_seconds=tuple(clip.frame_times_seconds for clip in found), video=found[0].video)
 
 
 def _mapped(video: int, size: int) -> mmap.mmap:

@@ -1,7 +1,7 @@
 """One decode process, seen from the server. A video that crashes or hangs the decoder takes down this process alone.
 
     server                                        process
-      --- Task, video's and frames' descriptors -->  load_clip, into the memory of the frames
+      --- Task, video's and frames' descriptors -->  load_clips, into the memory of the frames
       <-- Decoded, or why not --------------------
 
 A process and not a thread: FFmpeg's own timeout does not stop a decode that burns CPU, and a crash is not an exception.
@@ -10,17 +10,17 @@ A process and not a thread: FFmpeg's own timeout does not stop a decode that bur
 import asyncio
 import signal
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple
 
 from app.inference.decode_endings import EndReason, WorkerEnded
 from app.inference.decode_messages import MAX_LINE_BYTES, Decoded, Fault, OutOfMemory, Ready, Refused, Reply, Task, read_reply
-from app.inference.frame_memory import FrameMemory
+from app.inference.frame_memory import FrameMemory, Shape
 from app.inference.interpreter import start_interpreter
 from app.inference.sandbox.policy import SandboxPolicy
 from app.inference.video_file import VideoFile
 from app.observability import logs
-from clips import Clip, ClipSpec, DecodeLimits
+from clips import WHOLE_VIDEO, Clip, ClipSpec, DecodeLimits, TimeWindow
 from clips.acceleration import AcceleratorChoice
 
 START_TIMEOUT_SECONDS = 60.0
@@ -92,15 +92,17 @@ class DecodeWorker:
             return reply
         raise self._broken(reply)
 
-    def begin(self, video: VideoFile, spec: ClipSpec, limits: DecodeLimits) -> "asyncio.Future[bytes]":
-        """Hand ``video`` over; the caller may close it as soon as this returns.
+    def begin(
+        self, video: VideoFile, spec: ClipSpec, limits: DecodeLimits, windows: Sequence[TimeWindow] = (WHOLE_VIDEO,)
+    ) -> "asyncio.Future[bytes]":
+        """Hand ``video`` over, for a clip of each of ``windows``; the caller may close it as soon as this returns.
 
-        ``clip`` gives the answer once the future that is returned is done. Cancel the future never.
+        ``clips`` gives the answer once the future that is returned is done. Cancel the future never.
 
         Raises: ConnectionError: the process is gone. OSError: no descriptor or no memory is left.
         """
-        line = Task(video_bytes=video.size_bytes, spec=spec, limits=limits).line()
-        frames = FrameMemory(spec.shape)
+        task = Task(video_bytes=video.size_bytes, spec=spec, limits=limits, windows=tuple(windows))
+        line, frames = task.line(), FrameMemory(task.shape)
         try:
             sent = socket.send_fds(self._pipe, [line], [video.fileno(), frames.fileno()])
         except BaseException as problem:
@@ -112,8 +114,8 @@ class DecodeWorker:
         self._frames, self._line = frames, self._loop.create_future()
         return self._line
 
-    def clip(self) -> Clip:
-        """The clip of the video that was handed over; its frames are a read-only view of what the process wrote.
+    def clips(self) -> list[Clip]:
+        """The clips of the video that was handed over; their frames are read-only views of what the process wrote.
 
         Raises: ClipError: the video cannot become a clip. WorkerEnded: it took the process with it.
         """
@@ -122,8 +124,9 @@ class DecodeWorker:
         with frames:
             reply = self._reply()
             self.decoded += 1
-            if isinstance(reply, Decoded) and len(reply.frame_times_seconds) == frames.shape[0]:
-                return Clip(frames.view(), reply.frame_times_seconds, reply.video)
+            if isinstance(reply, Decoded) and _has_shape(reply, frames.shape):
+                times = reply.frame_times_seconds
+                return [Clip(clip, of_clip, reply.video) for clip, of_clip in zip(frames.view(), times, strict=True)]
         if isinstance(reply, Refused) and (refusal := reply.error()):
             raise refusal
         raise self._broken(reply)
@@ -193,3 +196,8 @@ class DecodeWorker:
         if not self._line.done():
             self._line.set_exception(WorkerEnded(reason))
         self._ended(self)
+
+
+def _has_shape(reply: Decoded, shape: Shape) -> bool:
+    """Whether there is a time for each frame, and no other."""
+    return len(reply.frame_times_seconds) == shape[0] and all(len(times) == shape[1] for times in reply.frame_times_seconds)

@@ -4,7 +4,7 @@ Why not a pool from a library: docs/decisions/02-decode-processes.md.
 """
 
 import asyncio
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict
@@ -18,7 +18,7 @@ from app.inference.fair_pool import FairPool
 from app.inference.sandbox.policy import Protections
 from app.inference.video_file import VideoFile
 from app.observability import logs, metrics
-from clips import Clip, ClipError, ClipSpec
+from clips import WHOLE_VIDEO, Clip, ClipError, ClipSpec, TimeWindow
 from clips.acceleration import Accelerator
 from clips.errors import CommandError
 
@@ -77,7 +77,14 @@ class Decoder:
 
         Raises: ClipError: the video cannot become a clip; DecodeFailed too where it took too long or killed its process.
         """
-        worker, answered = await self._begin(video, spec, flow)
+        (clip,) = await self.decode_windows(video, spec, (WHOLE_VIDEO,), flow)
+        return clip
+
+    async def decode_windows(
+        self, video: VideoFile, spec: ClipSpec, windows: Sequence[TimeWindow], flow: Hashable = None
+    ) -> list[Clip]:
+        """A clip of each window, as ``decode`` makes it of the whole video."""
+        worker, answered = await self._begin(video, spec, windows, flow)
         timer = asyncio.get_running_loop().call_later(self._policy.timeout_seconds, worker.kill, "timeout")
         try:
             await asyncio.wait([answered])  # a wait, which leaves the answer to ``_abandon`` where it is cancelled
@@ -86,25 +93,27 @@ class Decoder:
             raise
         return self._finish(worker, timer)
 
-    async def _begin(self, video: VideoFile, spec: ClipSpec, flow: Hashable) -> "tuple[DecodeWorker, asyncio.Future[bytes]]":
+    async def _begin(
+        self, video: VideoFile, spec: ClipSpec, windows: Sequence[TimeWindow], flow: Hashable
+    ) -> "tuple[DecodeWorker, asyncio.Future[bytes]]":
         """A process that has the video, and what is done once it has answered or ended."""
         while True:
             worker = await self._idle.get(flow)
             if not worker.is_alive:  # it was ended after it had been handed out
                 continue
             try:
-                return worker, worker.begin(video, spec, self._policy.limits)
+                return worker, worker.begin(video, spec, self._policy.limits, windows)
             except ConnectionError:  # it died while it had nothing to do, so the video is not to blame
                 continue
             except BaseException:
                 self._give_back(worker)
                 raise
 
-    def _finish(self, worker: DecodeWorker, timer: asyncio.TimerHandle) -> Clip:
+    def _finish(self, worker: DecodeWorker, timer: asyncio.TimerHandle) -> list[Clip]:
         """The answer of a process that has answered or ended; it may decode the next video."""
         timer.cancel()
         try:
-            return worker.clip()
+            return worker.clips()
         except WorkerEnded as end:
             raise failure(end.reason, self._policy.timeout_seconds, self._policy.sandbox) from end
         finally:

@@ -1,4 +1,4 @@
-"""Memory for the frames of one clip, which the server makes and a decode process fills: no copy on the way back."""
+"""Memory for the clips of one video, which the server makes and a decode process fills: no copy on the way back."""
 
 import fcntl
 import mmap
@@ -11,7 +11,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-Shape = tuple[int, int, int, int]
+Shape = tuple[int, int, int, int, int]
+"""Clips, frames, height, width, 3."""
 
 _HAS_MEMORY_FILES = hasattr(os, "memfd_create")
 

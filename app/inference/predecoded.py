@@ -1,7 +1,7 @@
-"""Clips that were decoded elsewhere, to probabilities: the way of a video from the queue on."""
+"""Several clips of one request to probabilities, decoded here or elsewhere: the way of a video from the queue on."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,15 +11,17 @@ from app.inference.batcher import Batcher
 from app.observability import stages
 
 
-async def infer_clips(batcher: Batcher, clips: Iterable[NDArray[np.uint8]], deadline: float) -> Probabilities:
+async def infer_clips(
+    batcher: Batcher, clips: Iterable[NDArray[np.uint8]], deadline: float, flow: Hashable = None
+) -> Probabilities:
     """Queue every clip (uint8, of the model's shape) at once. The first that fails takes the others out of the queue.
 
     Gives (clips, labels), float32, in the order of the clips. The times on record are those of the clip that took longest.
-    ``deadline`` is a time of ``time.monotonic``.
+    ``deadline`` is a time of ``time.monotonic``. Clips of one ``flow`` take turns with others; without one, these are one.
 
     Raises: QueueFull, DeadlineExceeded, Draining, InferenceFailed.
     """
-    flow = object()
+    flow = object() if flow is None else flow
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(batcher.infer(clip, deadline, flow)) for clip in clips]

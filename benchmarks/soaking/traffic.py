@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from random import Random
 
 from tests.retrying_proxy import Backend, Ended, Message
@@ -14,16 +15,18 @@ from tests.robustness.seeds import Seed
 MAX_UPLOAD_BYTES = 2 * 2**20
 """To be set on the server."""
 BATCH_VIDEOS = 3
-GOOD = {"raw": 16, "form": 2, "batch": 1}
-BAD = {"broken": 2, "empty": 1, "leaves": 1, "too large": 1, "cut form": 1}
+GOOD = {"raw": 16, "form": 2, "batch": 1, "timeline": 1}
+BAD = {"broken": 2, "empty": 1, "leaves": 1, "leaves timeline": 1, "too large": 1, "cut form": 1}
 """Kinds of requests and how often each comes among its like."""
 MAY_BE = {
     "raw": {200},
     "form": {200},
     "batch": {200},
+    "timeline": {200},
     "broken": {200, 400, 413, 415, 422},
     "empty": {400},
     "leaves": set[int](),
+    "leaves timeline": {200},
     "too large": {413},
     "cut form": {400},
 }
@@ -87,7 +90,10 @@ class Traffic:
             self.statuses[kind] += 1
             return
         try:
-            status = (await self._server.ask(request)).status
+            if "timeline" in kind:
+                status = await self._timeline(request, to_the_end=kind == "timeline")
+            else:
+                status = (await self._server.ask(request)).status
         except (OSError, Ended, asyncio.IncompleteReadError):
             status = NO_ANSWER
         self.statuses[f"{kind} {status}"] += 1
@@ -100,11 +106,27 @@ class Traffic:
             "form": lambda: _form("/classify", "file", [video]),
             "cut form": lambda: _form("/classify", "file", [video], end=b""),
             "batch": lambda: _form("/classify/batch", "files", several),
+            "timeline": lambda: _timeline(video),
+            "leaves timeline": lambda: _timeline(video),
             "broken": lambda: _raw(mutant(self.seeds, self._number).data),
             "empty": lambda: _raw(b""),
             "too large": lambda: _chunked(MAX_UPLOAD_BYTES + 1),
         }
         return messages.get(kind, lambda: _raw(video))()
+
+    async def _timeline(self, request: Message, *, to_the_end: bool) -> int:
+        """The status, or none where the events did not come to their end. Else hang up after the first of them."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        try:
+            writer.write(request.encoded())
+            status = int((await reader.readuntil(b"\r\n\r\n")).split()[1])
+            if status == HTTPStatus.OK and not to_the_end:
+                await reader.readuntil(b"\n")
+            elif status == HTTPStatus.OK and b'{"event":"segments"' not in await reader.read(-1):
+                return NO_ANSWER
+            return status
+        finally:
+            writer.transport.abort()
 
     async def _leave(self, request: Message) -> None:
         """Send half of it and hang up."""
@@ -120,6 +142,11 @@ class Traffic:
 
 def _raw(video: bytes) -> Message:
     return Message(_start("/classify"), _headers("video/mp4") | {"content-length": str(len(video))}, video)
+
+
+def _timeline(video: bytes) -> Message:
+    headers = _headers("video/mp4") | {"content-length": str(len(video)), "connection": "close"}
+    return Message("POST /timeline?top_k=1&window_seconds=1 HTTP/1.1", headers, video)
 
 
 def _chunked(size: int) -> Message:

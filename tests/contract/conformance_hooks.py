@@ -1,6 +1,7 @@
 """What Schemathesis is told about videos, clips and models. Loaded by its command line, through ``schemathesis.toml``."""
 
 import json
+from http import HTTPStatus
 from typing import Any
 
 import schemathesis
@@ -8,7 +9,9 @@ from hypothesis import strategies as st
 from schemathesis import Case, CheckContext, HookContext, Response
 
 from app.api.batch_upload import FILES_FIELD
+from app.api.event_stream import SERVER_SENT_EVENTS
 from app.api.form import ONE_FILE
+from app.api.timeline_events import TimelineEvent
 from app.settings import Settings
 from tests.contract.conformance import KEPT_VERSION, MODEL, SPARE_VERSION
 from tests.protocol_body import HEADER_LENGTH, json_request, solid_clips
@@ -70,13 +73,25 @@ def a_video_is_classified(ctx: CheckContext, response: Response, case: Case) -> 
     body = response.request.body
     if not (case.meta and case.meta.generation.mode.is_positive and isinstance(body, bytes) and any(v in body for v in VIDEOS)):
         return
-    if case.path.startswith("/classify") and not _has_too_many_parts(case.path, body):
+    if case.path.startswith(("/classify", "/timeline")) and not _has_too_many_parts(case.path, body):
         assert response.status_code in {200, 404, 429, 504}, response.text
+
+
+@schemathesis.check
+def a_stream_is_whole(ctx: CheckContext, response: Response, case: Case) -> None:
+    """Every line is an event of the document, and the last one ends the stream."""
+    if case.path != "/timeline" or response.status_code != HTTPStatus.OK:
+        return
+    is_sse = response.headers["content-type"][0].startswith(SERVER_SENT_EVENTS)
+    lines = [line for line in response.text.splitlines() if line and not (is_sse and line.startswith("event: "))]
+    events = [TimelineEvent.model_validate_json(line.removeprefix("data: ")).root for line in lines]
+    assert events[0].event == "video"
+    assert events[-1].event == "segments"
 
 
 def _has_too_many_parts(path: str, body: bytes) -> bool:
     """A property that is an array is sent as several parts, and no schema can say how many parts there may be."""
-    if path == "/classify":
+    if path != "/classify/batch":
         return body.count(b"Content-Disposition: form-data") > ONE_FILE.max_parts
     return body.count(f'name="{FILES_FIELD}"'.encode()) > Settings.model_fields["max_batch_files"].default
 

@@ -1,5 +1,6 @@
 """The document at /openapi.json is frozen where others rely on it, complete, and true to itself."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +26,11 @@ PUBLIC = {
         "POST /classify/batch",
         "X-Request-ID model timeout_ms top_k version",
         "200 400 401 404 408 413 415 422 429 500 503",
+    ),
+    "timeline": (
+        "POST /timeline",
+        "X-Request-ID model stride_seconds timeout_ms top_k version window_seconds",
+        "200 400 401 404 408 413 415 422 429 500 503 504",
     ),
     "list_models": ("GET /models", "X-Request-ID", "200 400 401 500"),
     "describe_model": ("GET /models/{name}", "X-Request-ID name", "200 400 401 404 422 500"),
@@ -181,6 +187,16 @@ def test_every_field_of_an_answer_is_described_and_there_are_no_others(operation
             assert schema.get("additionalProperties") is False, f"{route}: {schema['title']}"
             for field, meaning in schema["properties"].items():
                 assert meaning.get("description"), f"{route}: {schema['title']}.{field}"
+
+
+def test_every_line_of_the_example_of_a_stream_is_an_event(operations: list[Operation]) -> None:
+    content = next(told for _, told in operations if told["operationId"] == "timeline")["responses"]["200"]["content"]
+    assert set(content) == {"application/x-ndjson", "text/event-stream"}
+    for media in content.values():
+        lines = [line.removeprefix("data: ") for line in media["example"].splitlines() if line]
+        assert [json.loads(line)["event"] for line in lines] == ["video", "window", "window", "problem", "segments"]
+        for line in lines:
+            jsonschema_rs.validator_for(media["x-itemSchema"]).validate(json.loads(line))
 
 
 def test_every_answer_has_an_example_that_fits_its_schema(operations: list[Operation]) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from app.inference import decode_process
-from clips import Clip, DecodeFailed, load_clip
+from clips import Clip, DecodeFailed, load_clips
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 HOARD: list[Any] = []
@@ -137,14 +137,16 @@ ACTIONS: dict[str, Callable[[], object]] = {
     "say-too-much": lambda: say(b" " * 2**17),
     "say-nan": lambda: say(DECODED.replace(b"0.5", b"NaN")),
     "say-too-few-times": lambda: say(DECODED.replace(b"0.5,", b"")),
+    "say-too-many-clips": lambda: say(DECODED.replace(b"[[0.5, 1, 1, 1]]", b"[[0.5, 1, 1, 1], [0.5, 1, 1, 1]]")),
     "speak-again-after-the-next": lambda: setattr(decode_process, "_send", send_and_speak_again),
     "say-pickle": lambda: say(b"\x80\x04cos\nsystem\n"),
 }
 """What ends the process one way or the other."""
 
 DECODED = (
-    b'{"kind": "decoded", "frame_times_seconds": [0.5, 1, 1, 1], "video": {"container": "x", "codec": "x", '
-    b'"width": 1, "height": 1, "duration_seconds": 1, "frame_count": 1}}\n'
+    b'{"kind": "decoded", "frame_times_seconds": [[0.5, 1, 1, 1]], "video": {"container": "x", "codec": "x", '
+    b'"width": 1, "height": 1, "duration_seconds": 1, "frame_count": 1, "partial": false, "missing_fraction": 0, '
+    b'"decoded_on": "cpu"}}\n'
 )
 
 
@@ -158,11 +160,11 @@ def outcome(attempt: Callable[[], object]) -> str:
     return "allowed"
 
 
-def obey(source: Any, spec: Any, limits: Any = None, *, out: Any = None, accelerator: Any = "none") -> Clip:
-    """In the place of ``load_clip``."""
+def obey(source: Any, spec: Any, windows: Any, limits: Any = None, *, out: Any = None, accelerator: Any = "none") -> list[Clip]:
+    """In the place of ``load_clips``."""
     order = bytes(source[:200])
     if not order.startswith(b"DO "):
-        return load_clip(source, spec, limits, out=out)
+        return load_clips(source, spec, windows, limits, out=out)
     name = order[3:].decode()
     if name == "limits":
         kinds = ("RLIMIT_AS", "RLIMIT_CORE", "RLIMIT_FSIZE", "RLIMIT_NOFILE", "RLIMIT_NPROC", "RLIMIT_CPU")
@@ -177,5 +179,5 @@ if __name__ == "__main__":
     # what a process must have before it locks itself in
     PIPE = socket.socket(fileno=os.dup(int(sys.argv[1])))
     UNIX, TCP = socket.socket(socket.AF_UNIX), socket.socket()
-    decode_process.load_clip = obey
+    decode_process.load_clips = obey
     decode_process.main()

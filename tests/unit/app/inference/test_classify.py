@@ -18,7 +18,7 @@ from tests.unit.app.inference.loaded_model import load
 class WithoutDescriptors:
     """A decoder whose process has no file descriptor left."""
 
-    async def decode(self, *_: object) -> None:
+    async def decode_windows(self, *_: object) -> None:
         raise OSError(errno.EMFILE, "Too many open files")
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from app.inference.decode_messages import MAX_LINE_BYTES, Decoded, Fault, OutOfMemory, Ready, Refused, Reply, Task, read_reply
 from app.inference.sandbox.policy import Protections
-from clips import ClipError, ClipSpec, DecodeLimits, load_clip
+from app.inference.timeline import WINDOWS_AT_ONCE
+from clips import ClipError, ClipSpec, DecodeLimits, TimeWindow, load_clip
 from tests.videos import numbered_video
 
 
@@ -29,9 +30,8 @@ def test_codes_are_unlike_each_other() -> None:
 
 def test_facts_arrive_as_they_were() -> None:
     clip = load_clip(numbered_video(), ClipSpec(num_frames=4, height=32, width=32))
-    assert read_reply(Decoded(frame_times_seconds=clip.frame_times_seconds, video=clip.video).line()) == Decoded(
-        frame_times_seconds=clip.frame_times_seconds, video=clip.video
-    )
+    reply = Decoded(frame_times_seconds=(clip.frame_times_seconds, clip.frame_times_seconds), video=clip.video)
+    assert read_reply(reply.line()) == reply
 
 
 @pytest.mark.parametrize("reply", [Ready(protections=Protections(seccomp=True)), OutOfMemory(), Fault.of("x" * 10_000)])
@@ -41,8 +41,13 @@ def test_other_replies_arrive_too(reply: Reply) -> None:
 
 def test_the_longest_messages_fit() -> None:
     task = Task(video_bytes=2**40, spec=ClipSpec(num_frames=512), limits=DecodeLimits())
+    windows = tuple(TimeWindow(at / 3, at / 3 + 1) for at in range(WINDOWS_AT_ONCE))
+    task = task.model_copy(update={"windows": windows})
+    clip = load_clip(numbered_video(), ClipSpec(num_frames=512, height=16, width=16))
+    times = tuple(1 / 3 + time for time in clip.frame_times_seconds)
+    decoded = Decoded(frame_times_seconds=(times,) * len(windows), video=clip.video)
     refusal, fault = Refused.of(ClipError("\0" * 10_000)), Fault.of("\0" * 10_000)
-    assert max(len(message.line()) for message in (task, refusal, fault)) < MAX_LINE_BYTES
+    assert max(len(message.line()) for message in (task, decoded, refusal, fault)) < MAX_LINE_BYTES
 
 
 @pytest.mark.parametrize(
@@ -56,9 +61,9 @@ def test_the_longest_messages_fit() -> None:
         b'{"kind": "refused", "code": "decode_failed"}\n',
         b'{"kind": "out_of_memory", "more": 1}\n',
         json.dumps({"kind": "refused", "code": "x", "message": "x" * 501}).encode() + b"\n",
-        b'{"kind": "decoded", "frame_times_seconds": [NaN], "video": {"container": "", "codec": "", "width": 1, "height": 1, '
+        b'{"kind": "decoded", "frame_times_seconds": [[NaN]], "video": {"container": "", "codec": "", "width": 1, "height": 1, '
         b'"duration_seconds": 1, "frame_count": 1}}\n',
-        b'{"kind": "decoded", "frame_times_seconds": [0], "video": {"container": "", "codec": "", "width": 1, "height": 1, '
+        b'{"kind": "decoded", "frame_times_seconds": [[0]], "video": {"container": "", "codec": "", "width": 1, "height": 1, '
         b'"duration_seconds": Infinity, "frame_count": 1}}\n',
     ],
 )

@@ -7,14 +7,14 @@ import pytest
 
 from app.inference.frame_memory import FrameMemory, size_bytes, writable_frames
 
-SHAPE = (2, 4, 4, 3)
+SHAPE = (1, 2, 4, 4, 3)
 
 
 def test_what_one_end_writes_the_other_sees() -> None:
     with FrameMemory(SHAPE) as memory:
-        writable_frames(memory.fileno(), SHAPE)[1] = 7
+        writable_frames(memory.fileno(), SHAPE)[0, 1] = 7
         assert memory.view().shape == SHAPE
-        assert memory.view()[:, 0, 0, 0].tolist() == [0, 7]
+        assert memory.view()[0, :, 0, 0, 0].tolist() == [0, 7]
 
 
 def test_frames_outlive_the_descriptor_and_are_read_only() -> None:
@@ -34,7 +34,7 @@ def test_the_size_is_sealed(size: int) -> None:
 
 
 def test_more_than_the_address_space_is_out_of_memory() -> None:
-    shape = (2**16, 2**15, 2**15, 3)  # 192 TiB, of which no page is ever touched
+    shape = (1, 2**16, 2**15, 2**15, 3)  # 192 TiB, of which no page is ever touched
     with FrameMemory(shape) as memory, pytest.raises(MemoryError):
         writable_frames(memory.fileno(), shape)
 

@@ -1,0 +1,105 @@
+"""A stream of events that is not read to its end leaves nothing behind."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import pytest
+from fastapi import Request
+from starlette.types import Message
+
+from app.api import event_stream
+from app.api.event_stream import EventStream
+from app.api.timeline_events import Event, SegmentsEvent
+from tests.unit.app.inference.echo_model import run
+
+
+class Caller:
+    """One end of a connection: reads so many messages, and then no more; or leaves."""
+
+    def __init__(self, reads: int, accept: bytes = b"*/*") -> None:
+        self.scope: dict[str, Any] = {"type": "http", "headers": [(b"accept", accept)], "state": {}}
+        self.got: list[Message] = []
+        self.left, self.reads_no_more = asyncio.Event(), asyncio.Event()
+        self._reads = reads
+
+    async def receive(self) -> Message:
+        await self.left.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Message) -> None:
+        if len(self.got) == self._reads:
+            self.reads_no_more.set()
+            await asyncio.Event().wait()
+        self.got.append(message)
+
+    @property
+    def request(self) -> Request:
+        return Request(self.scope, self.receive)
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(message.get("body", b"") for message in self.got)
+
+
+class Events:
+    """So many events, and whether they were closed."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self.closed = False
+
+    async def stream(self) -> AsyncGenerator[Event, None]:
+        try:
+            for _ in range(self._count):
+                yield SegmentsEvent(event="segments", segments=[], failed_windows=0)
+        finally:
+            self.closed = True
+
+
+LINE = b'{"event":"segments","segments":[],"failed_windows":0}'
+
+
+@pytest.mark.parametrize(
+    ("accept", "body"),
+    [
+        (b"*/*", LINE + b"\n"),
+        (b"application/x-ndjson", LINE + b"\n"),
+        (b"text/html, Text/Event-Stream;q=0.9", b"event: segments\ndata: " + LINE + b"\n\n"),
+    ],
+)
+def test_the_form_is_the_one_that_is_asked_for(accept: bytes, body: bytes) -> None:
+    async def test() -> None:
+        caller, events = Caller(100, accept), Events(3)
+        await EventStream(caller.request, events.stream())(caller.scope, caller.receive, caller.send)
+        assert caller.body == body * 3
+        assert caller.got[-1] == {"type": "http.response.body", "body": b"", "more_body": False}
+        assert events.closed
+        assert "problem_code" not in caller.scope["state"]
+
+    run(test)
+
+
+def test_a_caller_that_leaves_ends_the_events() -> None:
+    async def test() -> None:
+        caller, events = Caller(reads=3), Events(10)
+        sending = asyncio.create_task(EventStream(caller.request, events.stream())(caller.scope, caller.receive, caller.send))
+        await caller.reads_no_more.wait()
+        caller.left.set()
+        await sending
+        assert events.closed
+        assert caller.scope["state"]["problem_code"] == "client_closed_request"
+
+    run(test)
+
+
+def test_a_caller_that_no_longer_reads_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        monkeypatch.setattr(event_stream, "READ_SECONDS", 0.0)
+        caller, events = Caller(reads=3), Events(10)
+        await EventStream(caller.request, events.stream())(caller.scope, caller.receive, caller.send)
+        assert events.closed
+        assert caller.got[-1]["more_body"], "the answer must not look complete"
+        assert caller.scope["state"]["problem_code"] == "client_closed_request"
+
+    run(test)

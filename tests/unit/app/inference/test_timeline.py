@@ -1,0 +1,178 @@
+"""A timeline: windows in order, groups that fail taken apart, nothing left running. The way of one group is a stand-in."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from app.errors import DeadlineExceeded, Draining, InvalidParameter, Problem, RefusedVideo
+from app.inference.classify import Classification, Classifier, Prediction
+from app.inference.timeline import WINDOWS_AT_ONCE, Timeline, Timelines, WindowOutcome, WindowProblem
+from app.inference.windows import SlidingWindow
+from clips import Clip, DecodeFailed, TimeWindow, VideoFacts
+from tests.unit.app.inference.echo_model import run
+
+SECONDS = SlidingWindow(1.0, 1.0)
+
+
+class Way:
+    """In the place of ``Classifier``: a window is answered by a label of its start, once ``gate`` is open."""
+
+    def __init__(self, duration_seconds: float, problems: dict[int, Problem] | None = None) -> None:
+        self.facts = VideoFacts("mov", "h264", 64, 48, duration_seconds, 10, False, 0.0, "cpu")
+        self.problems = problems or {}
+        self.groups: list[list[int]] = []
+        self.inside = self.most_inside = 0
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def classify_windows(
+        self, _video: object, _model: object, windows: Sequence[TimeWindow], _timeout_seconds: float, *, flow: object
+    ) -> list[Classification]:
+        assert isinstance(flow, Timeline)
+        starts = [round(window.start_seconds) for window in windows]
+        self.groups.append(starts)
+        self.inside += 1
+        self.most_inside = max(self.most_inside, self.inside)
+        try:
+            if starts != [0]:
+                await self.gate.wait()
+            await asyncio.sleep(0)
+            for start in starts:
+                if start in self.problems:
+                    raise self.problems[start]
+        finally:
+            self.inside -= 1
+        return [self._classification(start) for start in starts]
+
+    def _classification(self, start: int) -> Classification:
+        clip = Clip(np.empty((0, 1, 1, 3), np.uint8), (), self.facts)
+        return Classification(cast(Any, None), clip, [Prediction(f"second {start}", 1.0)], None)
+
+
+class Model:
+    """Of which a timeline asks for thresholds alone."""
+
+    class manifest:  # noqa: N801 as the attribute
+        thresholds = None
+
+
+def timelines_of(way: Way, groups_at_once: int = 3, max_windows: int = 100) -> Timelines:
+    return Timelines(cast(Classifier, way), groups_at_once, max_windows)
+
+
+async def begun(way: Way, timelines: Timelines | None = None) -> Timeline:
+    return await (timelines or timelines_of(way)).begin(cast(Any, None), cast(Any, Model), SECONDS, 1.0)
+
+
+async def all_of(outcomes: AsyncGenerator[WindowOutcome, None]) -> list[WindowOutcome]:
+    return [outcome async for outcome in outcomes]
+
+
+async def turns_of_the_loop() -> None:
+    """Until all that can go on has gone on."""
+    for _ in range(100):
+        await asyncio.sleep(0)
+
+
+def test_outcomes_come_in_order_and_the_first_window_goes_alone() -> None:
+    async def test() -> None:
+        way = Way(10.0)
+        outcomes = await all_of((await begun(way)).outcomes())
+        assert [round(outcome.window.start_seconds) for outcome in outcomes] == list(range(10))
+        assert way.groups == [[0], [1, 2, 3, 4], [5, 6, 7, 8], [9]]
+        assert len(way.groups[1]) == WINDOWS_AT_ONCE
+
+    run(test)
+
+
+def test_the_one_to_blame_fails_alone() -> None:
+    async def test() -> None:
+        refusal, late = RefusedVideo(DecodeFailed("damaged")), DeadlineExceeded()
+        timeline = await begun(Way(10.0, {3: refusal, 9: late}))
+        outcomes = await all_of(timeline.outcomes())
+        failed = {round(o.window.start_seconds): o.problem for o in outcomes if isinstance(o, WindowProblem)}
+        assert failed == {3: refusal, 9: late}
+        assert len(outcomes) == 10
+        assert timeline.failed_windows == 2
+        assert all(not segment.start_seconds <= 3 < segment.end_seconds for segment in timeline.segments())
+
+    run(test)
+
+
+def test_a_server_that_stops_ends_the_stream_and_what_came_before_was_told() -> None:
+    async def test() -> None:
+        way = Way(10.0, {6: Draining()})
+        outcomes = (await begun(way)).outcomes()
+        assert [round((await anext(outcomes)).window.start_seconds) for _ in range(5)] == [0, 1, 2, 3, 4]
+        with pytest.raises(Draining):
+            await anext(outcomes)
+        assert way.inside == 0
+
+    run(test)
+
+
+def test_a_problem_of_the_first_window_is_that_of_the_video() -> None:
+    async def test() -> None:
+        with pytest.raises(RefusedVideo):
+            await begun(Way(10.0, {0: RefusedVideo(DecodeFailed("damaged"))}))
+
+    run(test)
+
+
+def test_too_many_windows_are_refused_after_the_first() -> None:
+    async def test() -> None:
+        way = Way(100.5)
+        with pytest.raises(InvalidParameter, match="101 windows, and at most 100"):
+            await begun(way)
+        assert way.groups == [[0]]
+
+    run(test)
+
+
+def test_closing_the_stream_ends_the_groups_that_are_under_way() -> None:
+    async def test() -> None:
+        way = Way(50.0)
+        timeline = await begun(way)
+        way.gate.clear()
+        async with aclosing(timeline.outcomes()) as outcomes:
+            await anext(outcomes)
+            waiting = asyncio.create_task(cast(Any, anext(outcomes)))
+            await turns_of_the_loop()
+            assert way.inside == 3
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
+        assert way.inside == 0
+        way.gate.set()
+        assert await all_of((await begun(way)).outcomes())
+
+    run(test)
+
+
+def test_all_timelines_together_have_no_more_groups_under_way_than_one() -> None:
+    async def test() -> None:
+        way = Way(30.0)
+        timelines = timelines_of(way, groups_at_once=2)
+
+        async def one() -> int:
+            return len(await all_of((await begun(way, timelines)).outcomes()))
+
+        assert await asyncio.gather(*(one() for _ in range(5))) == [30] * 5
+        assert way.most_inside == 2
+
+    run(test)
+
+
+def test_a_reader_who_is_slow_holds_back_the_work() -> None:
+    async def test() -> None:
+        way = Way(100.0)
+        async with aclosing((await begun(way)).outcomes()) as outcomes:
+            for _ in range(2):
+                await anext(outcomes)
+            await turns_of_the_loop()
+            assert len(way.groups) <= 1 + 3, "more than may be under way were begun"
+
+    run(test)
