@@ -1,15 +1,16 @@
-"""What a connection may cost before it has become a request: time, bytes, headers, and how many there are.
+"""What a connection may cost before and after it is a request: time, bytes, headers, and how many there are.
 
 uvicorn has no such limits: a connection that is silent, or sends its head a byte a minute, stays open for ever, and its parser
 takes 300 KB of headers. ``timeout_keep_alive`` begins after an answer only, and no ASGI application sees a request before its
-head is complete. So the limits sit in the protocol. (https://github.com/encode/uvicorn/issues/157)
+head is complete. What a caller does not read is kept for ever, too. So the limits sit in the protocol. (https://github.com/encode/uvicorn/issues/157)
 """
 
 import asyncio
 from dataclasses import dataclass
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from app.observability import metrics
 
@@ -27,6 +28,8 @@ class ConnectionLimits:
     """One more is closed at once."""
     head_timeout_seconds: float
     """From connecting, or from the first byte on a connection that is kept, to the last byte of the head."""
+    send_timeout_seconds: float
+    """For the caller to take what the kernel has no room for any more."""
 
 
 class HeadTooLarge(Exception):
@@ -41,7 +44,9 @@ class LimitedProtocol(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._head_timer: asyncio.TimerHandle | None = None
+        self._send_timer: asyncio.TimerHandle | None = None
         self._head_bytes = self._num_headers = 0
+        self._answering: RequestResponseCycle | None = None
         self._unparsed_bytes = 0
         """Since the parser last had something to tell: the part of a line that has no end yet."""
 
@@ -56,7 +61,11 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_head_timer()
+        self._stop_send_timer()
         super().connection_lost(exc)
+        if self._answering:  # uvicorn tells the request that came last, which is another where requests are pipelined
+            self._answering.disconnected = True
+            self._answering.message_event.set()
         metrics.CONNECTIONS.set(len(self.connections))
 
     def data_received(self, data: bytes) -> None:
@@ -68,6 +77,26 @@ class LimitedProtocol(HttpToolsProtocol):
             self._refuse_head()
         elif self.cycle is None or self.cycle.response_complete:
             self._start_head_timer()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._start_send_timer()
+
+    def resume_writing(self) -> None:
+        self._stop_send_timer()
+        super().resume_writing()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._bound_close()
+
+    def timeout_keep_alive_handler(self) -> None:
+        super().timeout_keep_alive_handler()
+        self._bound_close()
 
     def send_400_response(self, msg: str) -> None:
         """Called by uvicorn where the parser stopped."""
@@ -112,16 +141,30 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def _start_head_timer(self) -> None:
         if self._head_timer is None:
-            self._head_timer = self.loop.call_later(self.limits.head_timeout_seconds, self._give_up)
+            self._head_timer = self.loop.call_later(self.limits.head_timeout_seconds, self._give_up, "head_timeout")
 
-    def _give_up(self) -> None:
-        metrics.CONNECTIONS_REFUSED.labels("head_timeout").inc()
+    def _give_up(self, reason: str) -> None:
+        metrics.CONNECTIONS_REFUSED.labels(reason).inc()
         self.transport.abort()
 
     def _stop_head_timer(self) -> None:
         if self._head_timer:
             self._head_timer.cancel()
             self._head_timer = None
+
+    def _bound_close(self) -> None:
+        """A transport that closes waits for its caller to take the rest, for ever."""
+        if self.transport.is_closing() and self.transport.get_write_buffer_size():
+            self._start_send_timer()
+
+    def _start_send_timer(self) -> None:
+        if self._send_timer is None:
+            self._send_timer = self.loop.call_later(self.limits.send_timeout_seconds, self._give_up, "send_timeout")
+
+    def _stop_send_timer(self) -> None:
+        if self._send_timer:
+            self._send_timer.cancel()
+            self._send_timer = None
 
 
 def limited_protocol(limits: ConnectionLimits) -> type[LimitedProtocol]:

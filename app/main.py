@@ -30,7 +30,7 @@ from app.inference.video_file import check_temporary_folder
 from app.middleware import add_middleware
 from app.observability import logs
 from app.observability.metrics import BUILD
-from app.policies import admission_policy, batch_limits, decode_policy, model_start, timeline_groups, upload_limits
+from app.policies import admission_policy, batch_limits, decode_policy, model_start, timeline_policy, upload_limits
 from app.settings import Settings
 from clips.errors import UsageError
 
@@ -81,7 +81,7 @@ def create_app(settings: Settings) -> FastAPI:
         settings.request_timeout_ms,
         settings.max_queue_size,
         batch_limits(settings),
-        Timelines(classifier, timeline_groups(settings), settings.max_windows),
+        Timelines(classifier, timeline_policy(settings)),
         api_keys,
         loader,
         settings.model_management == "on",

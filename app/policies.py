@@ -10,7 +10,7 @@ from app.inference.execution_plan import PlanRequest
 from app.inference.provider_options import GpuOptions
 from app.inference.sandbox.policy import SandboxPolicy
 from app.inference.startup import ModelStart
-from app.inference.timeline import WINDOWS_AT_ONCE
+from app.inference.timeline import MOST_WINDOWS_AT_ONCE, TimelinePolicy
 from app.processors import usable_processors
 from app.settings import Settings
 
@@ -21,9 +21,10 @@ def admission_policy(settings: Settings) -> AdmissionPolicy:
     return AdmissionPolicy(settings.max_queue_size, settings.max_uploads, settings.max_wait_ms / 1000, keeps_busy)
 
 
-def timeline_groups(settings: Settings) -> int:
-    """Groups of windows under way, of all timelines: as many as keep the decoders busy."""
-    return decode_policy(settings).workers + 1
+def timeline_policy(settings: Settings) -> TimelinePolicy:
+    """What longer videos may cost. As many groups as there are decoders: on a CPU one turn is always left for single videos."""
+    groups = decode_policy(settings).workers
+    return TimelinePolicy(groups, settings.max_timelines, settings.max_windows, settings.timeline_timeout_seconds)
 
 
 def decode_policy(settings: Settings) -> DecodePolicy:
@@ -56,7 +57,8 @@ def model_start(settings: Settings) -> ModelStart:
         ),
         batching=BatchPolicy(
             max_queue_delay_seconds=settings.max_queue_delay_ms / 1000,
-            max_queue_size=admission_policy(settings).max_videos + timeline_groups(settings) * WINDOWS_AT_ONCE,
+            max_queue_size=admission_policy(settings).max_videos
+            + timeline_policy(settings).groups_at_once * MOST_WINDOWS_AT_ONCE,
         ),
         response_cache_entries=settings.response_cache_entries,
     )

@@ -50,7 +50,9 @@ def run(args: argparse.Namespace) -> None:
     listener = _listen(settings.host, settings.port)
     app = create_app(settings)
     _allow_descriptors(settings.max_connections + 4 * (settings.max_queue_size + settings.max_uploads) + 256)
-    http = limited_protocol(ConnectionLimits(settings.max_connections, settings.request_head_timeout_seconds))
+    http = limited_protocol(
+        ConnectionLimits(settings.max_connections, settings.request_head_timeout_seconds, settings.send_timeout_seconds)
+    )
     config = uvicorn.Config(app, http=http, log_config=None, access_log=False, server_header=False, ws="none")
     Server(config, app, _url(listener), settings.drain_seconds).run(sockets=[listener])
     start = app.state.start

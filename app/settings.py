@@ -134,6 +134,9 @@ class Settings(BaseSettings):
     request_head_timeout_seconds: float = Field(
         10.0, gt=0, description="Time for the head of a request (its first line and headers), s; then the connection is closed."
     )
+    send_timeout_seconds: float = Field(
+        60.0, gt=0, description="Time for a caller to take what was sent to it, s; then the connection is closed."
+    )
     request_timeout_ms: int = Field(
         30_000,
         ge=1,
@@ -153,6 +156,15 @@ class Settings(BaseSettings):
         ge=1,
         description="Most bytes of all videos of such a request together; one with more is answered 413. Each video is bounded "
         "by `CLIPSERVE_MAX_UPLOAD_BYTES` too.",
+    )
+    max_timelines: int = Field(
+        16, ge=1, description="Videos that are classified window by window at once; one more is answered 429 `queue_full`."
+    )
+    timeline_timeout_seconds: float = Field(
+        600.0,
+        gt=0,
+        description="Time for all windows of one video sent to `/timeline`, s; then its last event is `failed`. "
+        "`CLIPSERVE_REQUEST_TIMEOUT_MS` is for each few windows.",
     )
     max_windows: int = Field(
         600,

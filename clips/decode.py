@@ -9,6 +9,7 @@ decode. Header fields that a broken or hostile file can set freely (duration, fr
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clips.acceleration import Accelerator, decoded_on
+from clips.errors import ClipError
 from clips.limits import DecodeLimits
 from clips.pictures import Damage, Pictures
 from clips.planned_video import PlannedVideo, VideoSource, open_video
@@ -91,21 +93,32 @@ def load_clips(  # noqa: PLR0913 what load_clip takes, and the windows
 ) -> list[Clip]:
     """One clip of each of ``windows``, as ``load_clip`` makes it of the whole video; they may overlap.
 
-    The packets are read once, and nothing is decoded twice. ``out``: uint8 of shape (windows, frames, height, width, 3),
-    C-contiguous. What the facts say of damage is about all the frames that were decoded.
+    The packets are read once and nothing is decoded twice, as long as nothing is damaged: what damage does to a clip must not
+    depend on what else was asked for. ``out``: uint8 of shape (windows, frames, height, width, 3), C-contiguous.
 
-    Raises: ValueError: there is no window, or nothing of the video is in one. And as ``load_clip``.
+    Raises: ValueError: there is no window, or nothing of the video is in one. And as ``load_clip``, where it is so of any.
     """
     if not windows:
         raise ValueError("no window of the video is asked for")
-    limits = limits or DecodeLimits()
     frames = np.empty((len(windows), *spec.shape), np.uint8) if out is None else out
-    with open_video(source, spec, limits, accelerator, windows) as video:
-        pictures = Pictures(frames.reshape(-1, *spec.shape[1:]), spec, limits, video)
-        times = [video.seconds(time - video.window.start) for time in pictures.fill()]
-        facts = _facts(video, pictures)
-    starts = range(0, len(times), spec.num_frames)
-    return [Clip(clip, tuple(times[at : at + spec.num_frames]), facts) for clip, at in zip(frames, starts, strict=True)]
+    limits = limits or DecodeLimits()
+
+    def decoded(windows: Sequence[TimeWindow], frames: NDArray[np.uint8]) -> tuple[list[Clip], bool]:
+        """And whether all went by the plan."""
+        with open_video(source, spec, limits, accelerator, windows) as video:
+            pictures = Pictures(frames.reshape(-1, *spec.shape[1:]), spec, limits, video)
+            times = [video.seconds(time - video.window.start) for time in pictures.fill()]
+            facts, size = _facts(video, pictures), spec.num_frames
+        clips = [Clip(clip, tuple(times[at * size : (at + 1) * size]), facts) for at, clip in enumerate(frames)]
+        return clips, pictures.is_sound
+
+    if len(windows) == 1:
+        return decoded(windows, frames)[0]
+    with suppress(ClipError):
+        clips, is_sound = decoded(windows, frames)
+        if is_sound:
+            return clips
+    return [decoded([window], frames[at : at + 1])[0][0] for at, window in enumerate(windows)]
 
 
 def _facts(video: PlannedVideo, pictures: Pictures) -> VideoFacts:

@@ -98,23 +98,26 @@ def _reach(frames: Sequence[CodedFrame], needed: Sequence[int]) -> list[int]:
     return reach
 
 
-def nearest_references(
-    frames: Sequence[CodedFrame], exact: Sequence[int], times: Sequence[Fraction], reach: Fraction
-) -> list[int]:
-    """For each time, a frame near it that is cheap to decode, by number.
+class NearestReferences:
+    """The frames that are cheap to decode, sorted once for any number of windows."""
 
-    At most ``reach`` ticks away: the nearest frame that needs no other; else the nearest that others refer to; else the
-    one of ``exact``. Of two that are equally near, the earlier.
+    def __init__(self, frames: Sequence[CodedFrame]) -> None:
+        self._starts = _Candidates(frames, lambda frame: not frame.needs)
+        self._referred = _Candidates(frames, lambda frame: frame.is_referred_to)
 
-        frames   K b P b P b K b P       reach |--------|
-        times          x       x         ->    P   K
-    """
-    starts = _Candidates(frames, lambda frame: not frame.needs)
-    referred = _Candidates(frames, lambda frame: frame.is_referred_to)
-    return [
-        next((n for n in (starts.nearest(time, reach), referred.nearest(time, reach)) if n is not None), fallback)
-        for fallback, time in zip(exact, times, strict=True)
-    ]
+    def of(self, exact: Sequence[int], times: Sequence[Fraction], reach: Fraction) -> list[int]:
+        """For each time, a frame near it that is cheap to decode, by number.
+
+        At most ``reach`` ticks away: the nearest frame that needs no other; else the nearest that others refer to; else the
+        one of ``exact``. Of two that are equally near, the earlier.
+
+            frames   K b P b P b K b P       reach |--------|
+            times          x       x         ->    P   K
+        """
+        return [
+            next((n for n in (kind.nearest(time, reach) for kind in (self._starts, self._referred)) if n is not None), fallback)
+            for fallback, time in zip(exact, times, strict=True)
+        ]
 
 
 class _Candidates:

@@ -17,7 +17,7 @@ from clips.container import VideoBytes, VideoPacket, open_container, read_packet
 from clips.errors import DecodeFailed, DurationOutOfRange, TooFewFrames
 from clips.limits import DecodeLimits
 from clips.missing import missing_frames
-from clips.plan import CodedFrame, Plan, nearest_references, plan_decoding
+from clips.plan import CodedFrame, NearestReferences, Plan, plan_decoding
 from clips.sampling import WHOLE_VIDEO, TimeWindow, Window, frames_on_screen, segment_centres, stream_window
 from clips.spec import ClipSpec
 
@@ -129,27 +129,22 @@ def _choose(frames: list[CodedFrame], windows: list[Window], spec: ClipSpec) -> 
     """What to take for each window, whatever the others are, and how to decode all of it."""
     timestamps = _rising_timestamps(frames)
     number_at = {frame.time: number for number, frame in enumerate(frames)}
+    nearest = NearestReferences(frames) if spec.sampling == "nearest_reference" else None
     chosen = []
     for window in windows:
         targets = segment_centres(window, spec.num_frames)
         exact = [number_at[time] for time in frames_on_screen(timestamps, targets)]
-        chosen.append(_cheapest(frames, targets, _candidates(frames, window, targets, exact, spec)))
+        candidates = [exact]  # what the spec allows; the frames on screen always are
+        if nearest:
+            candidates.append(nearest.of(exact, targets, reach=(window.end - window.start) / (2 * spec.num_frames)))
+        chosen.append(_cheapest(frames, targets, candidates))
     if len(chosen) == 1:
         return chosen[0]
     picks = [number for one in chosen for number in one.picks]
     return _Chosen([time for one in chosen for time in one.targets], picks, plan_decoding(frames, picks))
 
 
-def _candidates(
-    frames: list[CodedFrame], window: Window, targets: list[Fraction], exact: list[int], spec: ClipSpec
-) -> Iterator[list[int]]:
-    """Picks that the spec allows; the frames on screen always are."""
-    yield exact
-    if spec.sampling == "nearest_reference":
-        yield nearest_references(frames, exact, targets, reach=(window.end - window.start) / (2 * spec.num_frames))
-
-
-def _cheapest(frames: list[CodedFrame], targets: list[Fraction], candidates: Iterator[list[int]]) -> _Chosen:
+def _cheapest(frames: list[CodedFrame], targets: list[Fraction], candidates: Sequence[list[int]]) -> _Chosen:
     """The picks with the shortest plan; of two that cost the same, the first."""
     plans = (_Chosen(targets, picks, plan_decoding(frames, picks)) for picks in candidates)
     return min(plans, key=lambda chosen: chosen.plan.cost)

@@ -14,23 +14,22 @@ from starlette.types import Receive, Scope, Send
 
 from app.api.disconnect import while_connected
 from app.api.timeline_events import Event
+from app.errors import Draining
 
 NDJSON = "application/x-ndjson"
 SERVER_SENT_EVENTS = "text/event-stream"
 
-READ_SECONDS = 60.0
-"""How long a caller may leave what was sent to it unread."""
-
-_GONE = "client_closed_request"
-
 
 class EventStream(Response):
-    """Sends each event as soon as there is one. A caller that leaves, or no longer reads, ends the work on the rest."""
+    """Sends each event as soon as there is one. A caller that leaves, or no longer reads, ends the work on the rest.
+
+    ``interrupted`` is the last event where the server ends before the events do.
+    """
 
     media_type = NDJSON
 
-    def __init__(self, request: Request, events: AsyncGenerator[Event, None]) -> None:
-        self._events = events
+    def __init__(self, request: Request, events: AsyncGenerator[Event, None], interrupted: Event) -> None:
+        self._events, self._interrupted = events, interrupted
         self._is_sse = SERVER_SENT_EVENTS in request.headers.get("accept", "").lower()
         # nginx would hold back what comes in small pieces
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -39,19 +38,23 @@ class EventStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        try:
-            await while_connected(Request(scope, receive), self._send(send))
-        except (ClientDisconnect, TimeoutError):
-            scope["state"]["problem_code"] = _GONE
-
-    async def _send(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        async with aclosing(self._events):
-            async for event in self._events:
-                async with asyncio.timeout(READ_SECONDS):
-                    await send({"type": "http.response.body", "body": self._written(event), "more_body": True})
+        try:
+            await while_connected(Request(scope, receive), self._send_all(send))
+        except ClientDisconnect:
+            scope["state"]["problem_code"] = "client_closed_request"
+            return
+        except asyncio.CancelledError:  # by uvicorn, when the time to drain is over
+            scope["state"]["problem_code"] = Draining.code
+            await self._send(self._interrupted, send)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    def _written(self, event: Event) -> bytes:
+    async def _send_all(self, send: Send) -> None:
+        async with aclosing(self._events):
+            async for event in self._events:
+                await self._send(event, send)
+
+    async def _send(self, event: Event, send: Send) -> None:
         line = event.model_dump_json()
-        return (f"event: {event.event}\ndata: {line}\n\n" if self._is_sse else f"{line}\n").encode()
+        text = f"event: {event.event}\ndata: {line}\n\n" if self._is_sse else f"{line}\n"
+        await send({"type": "http.response.body", "body": text.encode(), "more_body": True})

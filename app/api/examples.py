@@ -114,6 +114,7 @@ TIMELINE = (
         start_seconds=9.0,
         end_seconds=14.0,
         problem=problem_body(RefusedVideo(DecodeFailed("9 of 31 coded frames are damaged; send an intact file.")), _REQUEST_ID),
+        retry_after_seconds=None,
     ),
     SegmentsEvent(
         event="segments",

@@ -29,9 +29,9 @@ from app.api.timeline_events import (
     WindowProblemEvent,
 )
 from app.api.uploads import received_video
-from app.errors import ModelUnloaded, Problem
+from app.errors import Draining, ModelUnloaded, Problem
 from app.inference.admission import Place
-from app.inference.timeline import Timeline, WindowOutcome, WindowResult
+from app.inference.timeline import Timeline, TimelineWork, WindowOutcome, WindowResult
 from app.inference.windows import SlidingWindow
 from app.observability import metrics
 from app.observability.stages import keep_record, timed
@@ -64,49 +64,55 @@ async def timeline(
 
     A video that cannot be classified at all, and one with too many windows, is answered with a problem and no events.
     """
-    timelines = service.timelines
-    wanted = held.enter_context(timelines.classifier.opened(query.model, query.version))
-    place = held.enter_context(timelines.classifier.admission.enter())
+    timelines, classifier = service.timelines, service.classifier
+    wanted = held.enter_context(classifier.opened(query.model, query.version))
+    held.enter_context(timelines.enter())
+    place = held.enter_context(classifier.admission.enter())
     request.state.model = wanted.published.title
-    sliding = SlidingWindow(query.window_seconds, query.stride_seconds or query.window_seconds)
     timeout_ms = min(query.timeout_ms or service.request_timeout_ms, service.request_timeout_ms)
     with keep_record() as stages:
         request.state.stages = stages
         with timed("upload"):
             video = await held.enter_async_context(received_video(request, service.upload_limits))
-        place.upload_ended()
-        begun = await while_connected(request, timelines.begin(video, wanted, sliding, timeout_ms / 1000))
-    return EventStream(request, _events(request, begun, place, query.top_k))
+        place.upload_of_parts_ended()
+        work = TimelineWork(video, wanted, place, timeout_ms / 1000)
+        sliding = SlidingWindow(query.window_seconds, query.stride_seconds or query.window_seconds)
+        begun = await while_connected(request, timelines.begin(work, sliding))
+    events = _events(request, begun, place, query.top_k)
+    return EventStream(request, events, interrupted=_failed(Draining(), request.state.request_id))
 
 
 async def _events(request: Request, timeline: Timeline, place: Place, top_k: int) -> AsyncGenerator[Event, None]:
-    manifest, request_id = timeline.model.manifest, request.state.request_id
-    facts = {name: value for name, value in asdict(timeline.facts).items() if name in TimelineVideoBody.model_fields}
-    yield VideoEvent(
-        event="video",
-        model=manifest.name,
-        version=manifest.version,
-        video=TimelineVideoBody(**facts),
-        windows=len(timeline.windows),
-    )
-    index = 0
+    state, manifest = request.state, timeline.model.manifest
+    state.windows = 0
     try:
+        yield VideoEvent(
+            event="video",
+            model=manifest.name,
+            version=manifest.version,
+            video=TimelineVideoBody.model_validate(timeline.facts, from_attributes=True),
+            windows=len(timeline.windows),
+        )
         async with aclosing(timeline.outcomes()) as outcomes:
             async for outcome in outcomes:
-                place.answered_one()
-                yield _event(index, outcome, top_k, request_id)
-                index += 1
+                place.part_answered()
+                yield _event(state.windows, outcome, top_k, state.request_id)
+                state.windows += 1
     except Problem as problem:
-        request.state.problem_code = problem.code
+        state.problem_code = problem.code
         metrics.PROBLEMS.labels(problem.code).inc()
-        yield FailedEvent(
-            event="failed", problem=problem_body(problem, request_id), retry_after_seconds=problem.retry_after_seconds
-        )
+        yield _failed(problem, state.request_id)
         return
     finally:
-        request.state.windows, request.state.failed_windows = index, timeline.failed_windows
+        state.failed_windows = timeline.failed_windows
     segments = [SegmentBody(**asdict(segment)) for segment in timeline.segments()]
     yield SegmentsEvent(event="segments", segments=segments, failed_windows=timeline.failed_windows)
+
+
+def _failed(problem: Problem, request_id: str) -> FailedEvent:
+    return FailedEvent(
+        event="failed", problem=problem_body(problem, request_id), retry_after_seconds=problem.retry_after_seconds
+    )
 
 
 def _event(index: int, outcome: WindowOutcome, top_k: int, request_id: str) -> Event:
@@ -124,5 +130,10 @@ def _event(index: int, outcome: WindowOutcome, top_k: int, request_id: str) -> E
         )
     metrics.PROBLEMS.labels(outcome.problem.code).inc()
     return WindowProblemEvent(
-        event="problem", index=index, start_seconds=start, end_seconds=end, problem=problem_body(outcome.problem, request_id)
+        event="problem",
+        index=index,
+        start_seconds=start,
+        end_seconds=end,
+        problem=problem_body(outcome.problem, request_id),
+        retry_after_seconds=outcome.problem.retry_after_seconds,
     )

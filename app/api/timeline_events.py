@@ -51,6 +51,9 @@ class WindowProblemEvent(Answer):
     start_seconds: float = Field(ge=0, description="Where the window starts, from the first frame of the video")
     end_seconds: float = Field(gt=0, description="Where it ends")
     problem: ProblemBody = Field(description="As `POST /classify` would answer")
+    retry_after_seconds: int | None = Field(
+        None, ge=1, description="When to send the video again; null: as it is, this window will fail again"
+    )
 
 
 class SegmentBody(Answer):
@@ -72,7 +75,7 @@ class SegmentsEvent(Answer):
 
 
 class FailedEvent(Answer):
-    """Comes last where the server cannot go on: the windows that had no event were not classified."""
+    """Comes last where it does not go on: the windows that had no event were not classified."""
 
     event: Literal["failed"] = Field(description="Which kind of event this is")
     problem: ProblemBody = Field(description="Why")

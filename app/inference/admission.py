@@ -58,14 +58,38 @@ class Place:
 
     def __init__(self, admission: "Admission", flow: Hashable) -> None:
         self._admission, self._flow = admission, flow
-        self._videos = 0
-        self._is_work = True
+        self._is_arriving, self._is_work = True, True
+        self._videos = self._parts = 0
         admission.move(flow, arriving=+1)
 
     def upload_ended(self) -> None:
         """The video is there: it now counts among those that wait for their answer."""
-        self._videos = 1
+        self._is_arriving, self._videos = False, 1
         self._admission.move(self._flow, arriving=-1, received=+1)
+
+    def upload_of_parts_ended(self) -> None:
+        """As ``upload_ended``, where the answer is given in parts: the request counts only while one is worked on."""
+        self._is_arriving, self._is_work = False, False
+        self._admission.move(self._flow, arriving=-1)
+
+    @contextmanager
+    def part(self) -> Iterator[None]:
+        """A part of the answer is worked on; several may be at once."""
+        self._parts += 1
+        if self._parts == 1:
+            self._videos = 1
+            self._admission.move(self._flow, received=+1)
+        try:
+            yield
+        finally:
+            self._parts -= 1
+            if not self._parts:
+                self._videos = 0
+                self._admission.move(self._flow, received=-1)
+
+    def part_answered(self) -> None:
+        """It counts for the pace; the end of the request does not."""
+        self._admission.move(self._flow, answered=1)
 
     def hold(self, clips: int) -> None:
         """The request turned out to carry so many. Raises: QueueFull: there is no room for them beside the others."""
@@ -78,18 +102,13 @@ class Place:
         """The answer took no work: it says nothing about the pace."""
         self._is_work = False
 
-    def answered_one(self) -> None:
-        """A part of the request was answered, and others are to come: each counts, and the end of the request does not."""
-        self._is_work = False
-        self._admission.move(self._flow, answered=1)
-
     def leave(self, *, answered: bool) -> None:
         """The request is over; ``answered``: after all the work that there was with it."""
-        if self._videos:
+        if self._is_arriving:
+            self._admission.move(self._flow, arriving=-1)
+        else:
             done = self._videos if answered and self._is_work else 0
             self._admission.move(self._flow, received=-self._videos, answered=done)
-        else:
-            self._admission.move(self._flow, arriving=-1)
 
 
 class Admission:

@@ -91,13 +91,15 @@ class Classifier:
             return _classification(model, clip, probabilities, "miss")
 
     async def classify_windows(
-        self, video: VideoFile, model: ServedModel, windows: Sequence[TimeWindow], timeout_seconds: float, flow: Hashable
+        self, video: VideoFile, model: ServedModel, windows: Sequence[TimeWindow], deadline: float, flow: Hashable
     ) -> list[Classification]:
         """As ``classify``, of parts of one video, which are decoded together; no answer is known or kept.
 
+        ``deadline`` is a time of ``time.monotonic``.
+
         Raises: Problem: what ``classify`` raises, of any of them.
         """
-        work = _Work(video, model, monotonic() + timeout_seconds, flow)
+        work = _Work(video, model, deadline, flow)
         with model.in_use():
             async with AsyncExitStack() as way:
                 clips = await self._decode(work, windows, way)

@@ -5,7 +5,7 @@ Not pickle: a process that decodes hostile data is not trusted, and to unpickle 
 
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
 
 from app.inference.frame_memory import Shape
 from app.inference.sandbox.policy import Protections
@@ -15,6 +15,7 @@ from clips.acceleration import Accelerator
 MAX_LINE_BYTES = 2**16
 """A longer message is none. 4 times 512 frame times take 44 KB."""
 
+_LONGEST_SECONDS = 1e6
 _MAX_REFUSAL_CHARACTERS = 500
 _MAX_TRACE_CHARACTERS = 4000
 
@@ -60,6 +61,14 @@ class Decoded(_Message):
     frame_times_seconds: tuple[tuple[float, ...], ...]
     """Of each clip."""
     video: VideoFacts
+
+    @field_validator("video")
+    @classmethod
+    def _has_a_length(cls, video: VideoFacts) -> VideoFacts:
+        """Windows are counted by it."""
+        if not 0 < video.duration_seconds < _LONGEST_SECONDS:
+            raise ValueError("no video is that long")
+        return video
 
 
 class Refused(_Message):

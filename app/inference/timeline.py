@@ -6,23 +6,45 @@ windows   [0] | [1 2 3 4] | [5 6 7 8] | ...      the first alone: it tells how l
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from time import monotonic
 
-from app.errors import DeadlineExceeded, InferenceFailed, InvalidParameter, Problem, RefusedVideo, StorageFull
+from app.errors import DeadlineExceeded, InferenceFailed, InvalidParameter, Problem, QueueFull, RefusedVideo, StorageFull
+from app.inference.admission import Place
 from app.inference.classify import Classification, Classifier, Prediction
+from app.inference.decode_endings import WorkerEnded
 from app.inference.fair_pool import FairPool
+from app.inference.frame_memory import size_bytes
 from app.inference.segments import Segment, labels_of, merged
 from app.inference.served import ServedModel
 from app.inference.video_file import VideoFile
 from app.inference.windows import SlidingWindow
-from clips import TimeWindow, VideoFacts
+from clips import ClipSpec, TimeWindow, VideoFacts
 
-WINDOWS_AT_ONCE = 4
+MOST_WINDOWS_AT_ONCE = 4
 """Decoded together. At 480p and 30 frames a second of a video of 5 minutes, 71 in place of 114 ms a window; 66 with eight."""
 
+_GROUP_BYTES = 64 * 2**20
+"""Most memory for the frames of a group; a single window may have more."""
+_STOPS_IN_A_ROW = 3
+"""So many windows in a row that stop their decode process are enough: each costs a process and its time."""
 _OF_A_WINDOW = (RefusedVideo, InferenceFailed, DeadlineExceeded, StorageFull)
 """Problems that leave the other windows as they are."""
+
+
+@dataclass(frozen=True)
+class TimelinePolicy:
+    """What all timelines together may take."""
+
+    groups_at_once: int
+    """Groups of windows that are decoded or wait for the model, of all videos."""
+    max_timelines: int
+    max_windows: int
+    """Of one video."""
+    timeout_seconds: float
+    """For one video, from the end of its upload to its last window."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +55,7 @@ class WindowResult:
     predictions: list[Prediction]
     """All labels, most probable first."""
     partial: bool
-    """Whether frames are missing from the video, or are damaged in the window or beside it."""
+    """Whether frames are missing from the video, or are damaged in the window or just before it."""
 
 
 @dataclass(frozen=True)
@@ -48,80 +70,114 @@ WindowOutcome = WindowResult | WindowProblem
 
 
 class Timelines:
-    """What all timelines together may take. Used from one event loop."""
+    """All timelines. Used from one event loop."""
 
-    def __init__(self, classifier: Classifier, groups_at_once: int, max_windows: int) -> None:
-        """``groups_at_once``: that may be decoded or wait for the model, of all videos."""
-        self.classifier, self.max_windows, self.groups_at_once = classifier, max_windows, groups_at_once
+    def __init__(self, classifier: Classifier, policy: TimelinePolicy) -> None:
+        self.policy = policy
+        self._classifier = classifier
+        self._inside = 0
         self._turns: FairPool[int] = FairPool()
-        for turn in range(groups_at_once):
+        for turn in range(policy.groups_at_once):
             self._turns.put(turn)
 
-    async def begin(self, video: VideoFile, model: ServedModel, sliding: SlidingWindow, timeout_seconds: float) -> "Timeline":
-        """Classify the first window; ``timeout_seconds`` is for each group of windows.
+    @contextmanager
+    def enter(self) -> Iterator[None]:
+        """Room for one more. Raises: QueueFull."""
+        if self._inside >= self.policy.max_timelines:
+            raise QueueFull
+        self._inside += 1
+        try:
+            yield
+        finally:
+            self._inside -= 1
+
+    async def begin(self, work: "TimelineWork", sliding: SlidingWindow) -> "Timeline":
+        """Classify the first window.
 
         Raises: InvalidParameter: there are more windows than may be. Problem: what ``Classifier.classify`` raises.
         """
-        timeline = Timeline(self, video, model, timeout_seconds)
-        await timeline.begin(sliding)
-        return timeline
-
-    async def classified(self, timeline: "Timeline", windows: Sequence[TimeWindow]) -> list[Classification]:
-        """Raises: Problem."""
-        turn = await self._turns.get(timeline)
-        try:
-            return await self.classifier.classify_windows(
-                timeline.video, timeline.model, windows, timeline.timeout_seconds, flow=timeline
+        (first,) = await self.classified(work, [TimeWindow(0.0, sliding.length_seconds)])
+        duration_seconds, most = first.clip.video.duration_seconds, self.policy.max_windows
+        if (count := sliding.count(duration_seconds)) > most:
+            raise InvalidParameter(
+                f"The video of {duration_seconds:.1f} s has {count} windows, and at most {most} are classified: "
+                "make stride_seconds longer."
             )
+        return Timeline(self, work, first, sliding.over(duration_seconds))
+
+    async def classified(self, work: "TimelineWork", windows: Sequence[TimeWindow]) -> list[Classification]:
+        """What the model makes of ``windows``, which are decoded together. Raises: Problem."""
+        deadline = monotonic() + work.timeout_seconds
+        async with self._turn(deadline, work):
+            return await self._classifier.classify_windows(work.video, work.model, windows, deadline, flow=work)
+
+    @asynccontextmanager
+    async def _turn(self, deadline: float, work: "TimelineWork") -> AsyncIterator[None]:
+        """While it lasts, the request counts among those that others wait for."""
+        try:
+            async with asyncio.timeout(deadline - monotonic()):
+                turn = await self._turns.get(work)
+        except TimeoutError:
+            raise DeadlineExceeded from None
+        try:
+            with work.place.part():
+                yield
         finally:
             self._turns.put(turn)
 
 
-class Timeline:
-    """One video."""
+@dataclass(frozen=True, eq=False)
+class TimelineWork:
+    """One video that was received."""
 
-    def __init__(self, timelines: Timelines, video: VideoFile, model: ServedModel, timeout_seconds: float) -> None:
-        self._timelines = timelines
-        self.video, self.model, self.timeout_seconds = video, model, timeout_seconds
-        self.windows: list[TimeWindow] = []
-        """All of the video's, by rising start; known once the first is classified."""
+    video: VideoFile
+    model: ServedModel
+    place: Place
+    timeout_seconds: float
+    """For each group of windows, waiting included."""
+
+
+class Timeline:
+    """The windows of one video, of which the first is classified."""
+
+    def __init__(self, timelines: Timelines, work: TimelineWork, first: Classification, windows: Sequence[TimeWindow]) -> None:
+        self.model, self.windows = work.model, windows
+        self.facts: VideoFacts = first.clip.video
         self.failed_windows = 0
         """Windows without a result so far."""
+        self._timelines, self._work = timelines, work
+        self._first = _result(windows[0], first)
+        self._ends = monotonic() + timelines.policy.timeout_seconds
         self._labels: list[dict[str, float]] = []  # of each window so far; what else was found is not kept
-
-    async def begin(self, sliding: SlidingWindow) -> None:
-        """Classify the first window. Raises: as ``Timelines.begin``."""
-        (first,) = await self._timelines.classified(self, [TimeWindow(0.0, sliding.length_seconds)])
-        self.facts: VideoFacts = first.clip.video
-        count, most = sliding.count(self.facts.duration_seconds), self._timelines.max_windows
-        if count > most:
-            raise InvalidParameter(
-                f"The video of {self.facts.duration_seconds:.1f} s has {count} windows, and at most {most} are classified: "
-                "make stride_seconds longer."
-            )
-        self.windows = sliding.over(self.facts.duration_seconds)
-        self._first = _result(self.windows[0], first)
+        self._stops = 0  # windows in a row, up to the last one, that stopped their decode process
+        self._at_once = windows_at_once(work.model.manifest.clip_spec)
 
     async def outcomes(self) -> AsyncGenerator[WindowOutcome, None]:
         """One for each window, in order. Closing the generator ends the work on those that are to come.
 
-        Raises: Draining, ModelUnloaded: the rest of the video is not looked at.
+        Raises: Draining, ModelUnloaded, DeadlineExceeded, RefusedVideo: the rest of the video is not looked at.
         """
         yield self._kept(self._first)
-        running: deque[asyncio.Task[list[WindowOutcome]]] = deque()
+        begun = 1
+        running: deque[tuple[Sequence[TimeWindow], asyncio.Task[list[WindowOutcome] | None]]] = deque()
         try:
-            for at in range(1, len(self.windows), WINDOWS_AT_ONCE):
-                running.append(asyncio.create_task(self._group(self.windows[at : at + WINDOWS_AT_ONCE])))
-                if len(running) >= self._timelines.groups_at_once:
-                    for outcome in await running.popleft():
-                        yield self._kept(outcome)
-            while running:
-                for outcome in await running.popleft():
+            while running or begun < len(self.windows):
+                while begun < len(self.windows) and len(running) < self._timelines.policy.groups_at_once:
+                    group = self.windows[begun : begun + self._at_once]
+                    running.append((group, asyncio.create_task(self._together(group))))
+                    begun += len(group)
+                group, task = running.popleft()
+                outcomes = await task
+                for outcome in outcomes or ():
                     yield self._kept(outcome)
+                for window in group if outcomes is None else ():
+                    yield self._kept(await self._alone(window))
+                if monotonic() > self._ends:
+                    raise DeadlineExceeded("The time for this video is over; make stride_seconds longer, or send it in parts.")
         finally:
-            for task in running:
+            for _, task in running:
                 task.cancel()
-            await asyncio.gather(*running, return_exceptions=True)
+            await asyncio.gather(*(task for _, task in running), return_exceptions=True)
 
     def segments(self) -> list[Segment]:
         """What the windows so far say, in few lines."""
@@ -130,21 +186,41 @@ class Timeline:
     def _kept(self, outcome: WindowOutcome) -> WindowOutcome:
         if isinstance(outcome, WindowResult):
             self._labels.append(labels_of(self.model.manifest, outcome.predictions))
-        else:
-            self._labels.append({})
-            self.failed_windows += 1
+            self._stops = 0
+            return outcome
+        self._labels.append({})
+        self.failed_windows += 1
+        self._stops = self._stops + 1 if _stopped_the_decoder(outcome.problem) else 0
+        if self._stops >= _STOPS_IN_A_ROW:
+            raise outcome.problem
         return outcome
 
-    async def _group(self, windows: Sequence[TimeWindow]) -> list[WindowOutcome]:
-        """Where they fail together, each is tried alone, so that only the one to blame fails."""
+    async def _together(self, windows: Sequence[TimeWindow]) -> list[WindowOutcome] | None:
+        """None where one of several cannot be decoded: each is to be tried alone, so that only the one to blame fails."""
         try:
-            found = await self._timelines.classified(self, windows)
+            found = await self._timelines.classified(self._work, windows)
         except _OF_A_WINDOW as problem:
-            if len(windows) == 1:
-                return [WindowProblem(windows[0], problem)]
-            return [outcome for window in windows for outcome in await self._group([window])]
+            if isinstance(problem, RefusedVideo) and len(windows) > 1:
+                self._at_once = 1 if _stopped_the_decoder(problem) else self._at_once
+                return None
+            return [WindowProblem(window, problem) for window in windows]
         return [_result(window, classification) for window, classification in zip(windows, found, strict=True)]
+
+    async def _alone(self, window: TimeWindow) -> WindowOutcome:
+        outcomes = await self._together([window])
+        assert outcomes, "one window has an outcome"
+        return outcomes[0]
+
+
+def windows_at_once(spec: ClipSpec) -> int:
+    """As many as are decoded together."""
+    return max(1, min(MOST_WINDOWS_AT_ONCE, _GROUP_BYTES // size_bytes((1, *spec.shape))))
 
 
 def _result(window: TimeWindow, classification: Classification) -> WindowResult:
     return WindowResult(window, classification.predictions, classification.clip.video.partial)
+
+
+def _stopped_the_decoder(problem: Problem) -> bool:
+    """Whether the video took a decode process with it, as ``decode_endings.failure`` tells."""
+    return problem.__cause__ is not None and isinstance(problem.__cause__.__cause__, WorkerEnded)

@@ -30,9 +30,10 @@ class SlidingWindow:
 
     def over(self, duration_seconds: float) -> list[TimeWindow]:
         """All of them, by rising start. A video that is no longer than one window is one window."""
-        if duration_seconds <= self.length_seconds:
+        count = self.count(duration_seconds)
+        if count == 1:
             return [TimeWindow(0.0, duration_seconds)]
-        starts = [number * self.stride_seconds for number in range(self.count(duration_seconds) - 1)]
+        starts = [number * self.stride_seconds for number in range(count - 1)]
         return [
             *(TimeWindow(start, start + self.length_seconds) for start in starts),
             TimeWindow(duration_seconds - self.length_seconds, duration_seconds),

@@ -36,12 +36,19 @@ REQUEST_SECONDS = Histogram(
 )
 RECEIVED_BYTES = Counter("clipserve_received_bytes", "Bytes of request bodies that were read.")
 STAGE_SECONDS = Histogram(
-    "clipserve_stage_seconds", "Time of one video in one stage, whether it went well or not.", ["stage"], buckets=_SECONDS
+    "clipserve_stage_seconds",
+    "Time of one video, or a few windows of one, in one stage, whether it went well or not.",
+    ["stage"],
+    buckets=_SECONDS,
 )
-PROBLEMS = Counter("clipserve_problems", "Requests, and videos of a batch, answered with a problem.", ["code"])
+PROBLEMS = Counter(
+    "clipserve_problems", "Requests, videos of a batch and windows of a timeline, answered with a problem.", ["code"]
+)
 CONNECTIONS = Gauge("clipserve_connections", "Open connections, idle ones included.")
 CONNECTIONS_REFUSED = Counter(
-    "clipserve_connections_refused", "Connections closed because of what became of them before a request.", ["reason"]
+    "clipserve_connections_refused",
+    "Connections closed because of what came of them, or what was not read of an answer.",
+    ["reason"],
 )
 BATCH_SIZE = Histogram("clipserve_batch_size", "Clips in one run of the model.", ["model"], buckets=_BATCH_SIZES)
 QUEUE_LENGTH = Gauge("clipserve_queue_length", "Clips that wait for the model.", ["model"])
@@ -59,7 +66,7 @@ READY = Gauge("clipserve_ready", "1 while the server accepts videos.")
 
 for _stage in STAGES:
     STAGE_SECONDS.labels(_stage)  # a rate can be told from the first one on
-for _reason in ("too_many", "head_timeout", "head_too_large", "not_http"):
+for _reason in ("too_many", "head_timeout", "head_too_large", "not_http", "send_timeout"):
     CONNECTIONS_REFUSED.labels(_reason)
 
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from clips import ClipSpec, TimeWindow, load_clips
 from tests.colour_model import SPEC, publish
 from tests.integration.test_server_batch import check_nothing_is_left, problem_of
 from tests.live_server import LiveServer, running_server
+from tests.raw_connection import RawConnection
 from tests.videos import BLUE, GREEN, MPEG4_AVI, RED, Colour, encode, numbered_video, one_frame_video, remuxed, solid_picture
 
 SECOND = 25
@@ -179,7 +181,7 @@ def test_a_window_that_cannot_be_decoded_fails_alone(server: LiveServer) -> None
     assert all(each["end_seconds"] <= 3 or each["start_seconds"] >= 4 for each in segments)
 
 
-def test_windows_that_are_not_ready_in_time_fail_and_the_others_come(slow_server: LiveServer) -> None:
+def test_a_first_window_that_is_not_ready_in_time_is_a_problem_and_no_stream(slow_server: LiveServer) -> None:
     answer = send(slow_server, SIX_SECONDS, timeout_ms=1)
     assert problem_of(answer) == (504, "deadline_exceeded")
     check_nothing_is_left(slow_server)
@@ -200,8 +202,9 @@ def test_events_come_while_later_windows_are_computed(slow_server: LiveServer) -
 def test_single_videos_are_answered_while_timelines_run(slow_server: LiveServer) -> None:
     video = coloured(*[BLUE] * MAX_WINDOWS)
     with ThreadPoolExecutor(2) as pool:
+        before = slow_server.metric("clipserve_batch_size_sum")
         timelines = [pool.submit(send, slow_server, video) for _ in range(2)]
-        slow_server.until(lambda: slow_server.metric("clipserve_batch_size_sum") > 0)
+        slow_server.until(lambda: slow_server.metric("clipserve_batch_size_sum") > before + 4)
         singles = [slow_server.classify(SIX_SECONDS) for _ in range(3)]
         assert not any(timeline.done() for timeline in timelines), "they had to wait for all of it"
         assert [single.status_code for single in singles] == [200] * 3
@@ -217,6 +220,77 @@ def test_many_timelines_at_once_are_each_their_own(slow_server: LiveServer) -> N
         answers = list(pool.map(lambda order: send(slow_server, coloured(*order)), orders))
     assert [labels(events(answer)) for answer in answers] == [[names[colour] for colour in order] for order in orders]
     check_nothing_is_left(slow_server)
+
+
+MOST_TIMELINES = 6
+
+
+@pytest.fixture(scope="module")
+def small_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    """Takes few timelines; single videos are to wait as by default."""
+    folder = tmp_path_factory.mktemp("small")
+    publish(folder / "models")
+    with running_server(folder / "models", folder / "log", max_timelines=MOST_TIMELINES, max_wait_ms=700) as live:
+        yield live
+
+
+def test_one_timeline_too_many_is_told_to_come_back_and_single_videos_are_not(small_server: LiveServer) -> None:
+    """The others are uploads that have stopped half way."""
+    with ExitStack() as stack:
+        for _ in range(MOST_TIMELINES):
+            connection = stack.enter_context(RawConnection(small_server))
+            connection.post("Content-Length: 1000", body=b"half", path="/timeline")
+        small_server.until(lambda: small_server.metric("clipserve_uploads ") == MOST_TIMELINES)
+        answer = send(small_server, SIX_SECONDS)
+        assert problem_of(answer) == (429, "queue_full")
+        assert int(answer.headers["retry-after"]) > 0
+        assert small_server.classify(SIX_SECONDS).status_code == 200
+    check_nothing_is_left(small_server)
+    assert send(small_server, SIX_SECONDS).status_code == 200
+
+
+def test_timelines_that_are_read_keep_nobody_out(small_server: LiveServer) -> None:
+    video = coloured(*[BLUE] * 20)
+    with ThreadPoolExecutor(MOST_TIMELINES) as pool:
+        timelines = [pool.submit(send, small_server, video, stride_seconds=0.1) for _ in range(MOST_TIMELINES)]
+        singles = [small_server.classify(SIX_SECONDS).status_code for _ in range(20)]
+        assert singles == [200] * 20
+        assert all(len(events(timeline.result())) == 193 for timeline in timelines)
+
+
+def test_a_server_that_stops_says_so_in_the_last_event(tmp_path: Path) -> None:
+    publish(tmp_path / "models", work=60)
+    settings = {"intra_op_threads": 1, "max_batch_size": 1, "drain_seconds": 1}
+    video = coloured(*[RED] * 60)
+    with (
+        running_server(tmp_path / "models", tmp_path / "log", **settings) as live,
+        live.client.stream("POST", "/timeline", content=video, params={"window_seconds": 0.1}, headers=_RAW) as answer,
+    ):
+        lines = answer.iter_lines()
+        assert [json.loads(next(lines))["event"] for _ in range(2)] == ["video", "window"]
+        live.process.terminate()
+        last = [json.loads(line) for line in lines][-1]
+        assert (last["event"], last["problem"]["code"]) == ("failed", "draining")
+        assert last["retry_after_seconds"] > 0
+        assert live.process.wait(60) == 0
+    log = (tmp_path / "log").read_text()
+    assert "Traceback" not in log
+    assert '"problem_code": "draining"' in log
+
+
+def test_a_model_that_is_unloaded_for_good_ends_the_stream(tmp_path: Path) -> None:
+    publish(tmp_path / "models", work=60)
+    settings = {"intra_op_threads": 1, "max_batch_size": 1, "drain_seconds": 1, "model_management": "on", "api_keys": "a-key"}
+    video = coloured(*[RED] * 60)
+    with running_server(tmp_path / "models", tmp_path / "log", **settings) as live:
+        live.client.headers["X-API-Key"] = "a-key"
+        with live.client.stream("POST", "/timeline", content=video, params={"window_seconds": 0.1}, headers=_RAW) as answer:
+            lines = answer.iter_lines()
+            assert [json.loads(next(lines))["event"] for _ in range(2)] == ["video", "window"]
+            assert live.client.post("/models/colours/unload").status_code == 200
+            last = [json.loads(line) for line in lines][-1]
+        assert (last["event"], last["problem"]["code"]) == ("failed", "model_unloaded")
+        check_nothing_is_left(live)
 
 
 def test_the_log_says_how_many_windows_there_were(server: LiveServer) -> None:

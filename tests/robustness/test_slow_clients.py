@@ -1,6 +1,7 @@
 """Clients that take their time, or take every place: they are cut off, and the others notice nothing."""
 
 import select
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -180,3 +181,56 @@ def test_few_descriptors_are_reported_at_the_start(tmp_path: Path) -> None:
     with running_server(tmp_path / "models", tmp_path / "log", max_connections=10**12) as live:
         assert live.classify(VIDEO).status_code == 200
     assert '"event": "few_descriptors"' in (tmp_path / "log").read_text()
+
+
+SEND_SECONDS = 2
+NOT_READ = 'clipserve_connections_refused_total{reason="send_timeout"}'
+
+
+@pytest.fixture(scope="module")
+def impatient_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    """Does not wait long for callers that do not read, and has few connections."""
+    folder = tmp_path_factory.mktemp("impatient")
+    publish(folder / "models")
+    bounds = {"send_timeout_seconds": SEND_SECONDS, "max_connections": MAX_CONNECTIONS}
+    with running_server(folder / "models", folder / "log", **bounds) as live:
+        yield live
+
+
+@pytest.mark.parametrize("last", [b"", b"Connection: close\r\n"], ids=["kept", "to be closed"])
+def test_callers_that_do_not_read_their_answers_are_closed(impatient_server: LiveServer, last: bytes) -> None:
+    """More is asked for than the kernel keeps for a caller."""
+    before, others = impatient_server.metric(NOT_READ), impatient_server.metric("clipserve_connections ")
+    asked = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n"
+    with ExitStack() as stack:
+        for _ in range(EACH):
+            connection = stack.enter_context(RawConnection(impatient_server))
+            connection.write((asked + b"\r\n") * 100 + asked + last + b"\r\n")
+        impatient_server.until(lambda: impatient_server.metric(NOT_READ) == before + EACH)
+        impatient_server.until(lambda: impatient_server.metric("clipserve_connections ") <= others)
+    assert impatient_server.classify(VIDEO).status_code == 200
+    assert "Traceback" not in impatient_server.log.read_text()
+
+
+def test_a_caller_that_leaves_the_end_of_its_last_answer_unread_is_closed(impatient_server: LiveServer) -> None:
+    """Too little to hold up the server, and yet a connection that would wait for ever to be closed."""
+    before = impatient_server.metric(NOT_READ)
+    with RawConnection(impatient_server) as connection:
+        connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        asked = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        size = len(impatient_server.client.get("/openapi.json").content)
+        fills = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * (4_000_000 // size)
+        connection.write(fills + asked)
+        impatient_server.until(lambda: impatient_server.metric(NOT_READ) == before + 1)
+
+
+def test_a_caller_that_reads_slowly_and_does_read_gets_everything(impatient_server: LiveServer) -> None:
+    count = 60
+    with RawConnection(impatient_server) as connection:
+        connection.write(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * count)
+        impatient_server.until(lambda: impatient_server.metric("clipserve_connections ") > 1)
+        body = impatient_server.client.get("/openapi.json").content
+        received = b""
+        while received.count(body) < count:
+            received += connection.socket.recv(1 << 20)
+    assert received.count(b"HTTP/1.1 200 OK") == count

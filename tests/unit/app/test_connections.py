@@ -5,7 +5,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.connections import ConnectionLimits, LimitedProtocol, limited_protocol
 
-LIMITS = ConnectionLimits(max_connections=1, head_timeout_seconds=2.0)
+LIMITS = ConnectionLimits(max_connections=1, head_timeout_seconds=2.0, send_timeout_seconds=3.0)
 
 
 def test_requests_are_parsed_by_httptools_within_limits() -> None:

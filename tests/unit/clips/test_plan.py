@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clips.plan import CodedFrame, Plan, nearest_references, plan_decoding
+from clips.plan import CodedFrame, NearestReferences, Plan, plan_decoding
 
 
 def stream(letters: str) -> list[CodedFrame]:
@@ -212,7 +212,7 @@ def test_a_new_start_leaves_something_out_and_is_drawn(frames: list[CodedFrame],
 
 def nearest(letters: str, exact: list[int], times: list[float], reach: float) -> str:
     """The letters of the frames taken, with their numbers: ``K0 P3``."""
-    taken = nearest_references(stream(letters), exact, [Fraction(time) for time in times], Fraction(reach))
+    taken = NearestReferences(stream(letters)).of(exact, [Fraction(time) for time in times], Fraction(reach))
     return " ".join(f"{letters[number]}{number}" for number in taken)
 
 
@@ -240,7 +240,7 @@ def test_of_two_equally_near_the_earlier_is_taken() -> None:
 
 def test_a_frame_that_is_never_shown_is_never_taken() -> None:
     frames = [CodedFrame(0, (), True), CodedFrame(None, (), True), CodedFrame(2, (1,), False)]
-    assert nearest_references(frames, [2], [Fraction(2)], Fraction(1)) == [2]
+    assert NearestReferences(frames).of([2], [Fraction(2)], Fraction(1)) == [2]
 
 
 quarters = st.integers(0, 120).map(lambda number: Fraction(number, 4))
@@ -251,7 +251,7 @@ def test_every_frame_taken_is_within_reach_or_the_exact_one(
     frames: list[CodedFrame], times: list[Fraction], reach: Fraction
 ) -> None:
     exact = [min(int(time), len(frames) - 1) for time in times]
-    for time, fallback, taken in zip(times, exact, nearest_references(frames, exact, times, reach), strict=True):
+    for time, fallback, taken in zip(times, exact, NearestReferences(frames).of(exact, times, reach), strict=True):
         shown = frames[taken].time
         assert shown is not None
         assert taken == fallback or abs(shown - time) <= reach

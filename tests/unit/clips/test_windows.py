@@ -1,5 +1,6 @@
 """Clips of windows: parts of a video, each as if there were no others."""
 
+import re
 from fractions import Fraction
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clips import WHOLE_VIDEO, ClipSpec, DecodeFailed, TimeWindow, load_clip, load_clips
+from clips import WHOLE_VIDEO, Clip, ClipError, ClipSpec, DecodeFailed, TimeWindow, load_clip, load_clips
 from clips.sampling import Window
 from tests.encodings import ENCODINGS, UNORDERED, grainy, with_damaged_frame
 from tests.front_to_back import front_to_back
@@ -85,6 +86,27 @@ def test_damage_in_one_window_mends_it_from_its_neighbours_and_is_told() -> None
     before, with_damage = [load_clips(video, SPEC, [window])[0] for window in (TimeWindow(0.0, 0.4), TimeWindow(1.1, 1.4))]
     assert (before.video.partial, with_damage.video.partial) == (False, True)
     assert frame_number(before.frames[0]) == 1
+
+
+@pytest.mark.parametrize("spec", [SPEC, NEAREST], ids=["exact", "nearest_reference"])
+@pytest.mark.parametrize("number", [0, 1, 20, 30, 39])
+def test_nor_does_it_where_a_frame_is_damaged(spec: ClipSpec, number: int) -> None:
+    video = with_damaged_frame(number)
+    windows = [TimeWindow(start / 10, start / 10 + 0.4) for start in range(0, 12, 3)]
+    alone: list[Clip | str] = []
+    for window in windows:
+        try:
+            alone += load_clips(video, spec, [window])
+        except ClipError as problem:
+            alone.append(str(problem))
+    if problems := [clip for clip in alone if isinstance(clip, str)]:
+        with pytest.raises(ClipError, match=re.escape(problems[0])):
+            load_clips(video, spec, windows)
+        return
+    for clip, expected in zip(load_clips(video, spec, windows), alone, strict=True):
+        assert isinstance(expected, Clip)
+        assert np.array_equal(clip.frames, expected.frames)
+        assert (clip.frame_times_seconds, clip.video) == (expected.frame_times_seconds, expected.video)
 
 
 def test_a_video_that_is_refused_whole_is_refused_by_window() -> None:

@@ -8,7 +8,6 @@ import pytest
 from fastapi import Request
 from starlette.types import Message
 
-from app.api import event_stream
 from app.api.event_stream import EventStream
 from app.api.timeline_events import Event, SegmentsEvent
 from tests.unit.app.inference.echo_model import run
@@ -43,37 +42,52 @@ class Caller:
 
 
 class Events:
-    """So many events, and whether they were closed."""
+    """So many events, and whether they were closed; where they are ``endless``, others are waited for."""
 
-    def __init__(self, count: int) -> None:
-        self._count = count
+    def __init__(self, count: int, *, endless: bool = False) -> None:
+        self._count, self._endless = count, endless
         self.closed = False
+        self.waits = asyncio.Event()
 
     async def stream(self) -> AsyncGenerator[Event, None]:
         try:
             for _ in range(self._count):
-                yield SegmentsEvent(event="segments", segments=[], failed_windows=0)
+                yield segments(failed_windows=0)
+            if self._endless:
+                self.waits.set()
+                await asyncio.Event().wait()
         finally:
             self.closed = True
 
 
-LINE = b'{"event":"segments","segments":[],"failed_windows":0}'
+def segments(failed_windows: int) -> SegmentsEvent:
+    return SegmentsEvent(event="segments", segments=[], failed_windows=failed_windows)
+
+
+async def stream(caller: Caller, events: Events) -> None:
+    response = EventStream(caller.request, events.stream(), interrupted=segments(failed_windows=1))
+    await response(caller.scope, caller.receive, caller.send)
+
+
+LINE = b'{"event":"segments","segments":[],"failed_windows":0}\n'
+LAST = LINE.replace(b"0", b"1")
+END = {"type": "http.response.body", "body": b"", "more_body": False}
 
 
 @pytest.mark.parametrize(
     ("accept", "body"),
     [
-        (b"*/*", LINE + b"\n"),
-        (b"application/x-ndjson", LINE + b"\n"),
-        (b"text/html, Text/Event-Stream;q=0.9", b"event: segments\ndata: " + LINE + b"\n\n"),
+        (b"*/*", LINE),
+        (b"application/x-ndjson", LINE),
+        (b"text/html, Text/Event-Stream;q=0.9", b"event: segments\ndata: " + LINE + b"\n"),
     ],
 )
 def test_the_form_is_the_one_that_is_asked_for(accept: bytes, body: bytes) -> None:
     async def test() -> None:
         caller, events = Caller(100, accept), Events(3)
-        await EventStream(caller.request, events.stream())(caller.scope, caller.receive, caller.send)
+        await stream(caller, events)
         assert caller.body == body * 3
-        assert caller.got[-1] == {"type": "http.response.body", "body": b"", "more_body": False}
+        assert caller.got[-1] == END
         assert events.closed
         assert "problem_code" not in caller.scope["state"]
 
@@ -83,7 +97,7 @@ def test_the_form_is_the_one_that_is_asked_for(accept: bytes, body: bytes) -> No
 def test_a_caller_that_leaves_ends_the_events() -> None:
     async def test() -> None:
         caller, events = Caller(reads=3), Events(10)
-        sending = asyncio.create_task(EventStream(caller.request, events.stream())(caller.scope, caller.receive, caller.send))
+        sending = asyncio.create_task(stream(caller, events))
         await caller.reads_no_more.wait()
         caller.left.set()
         await sending
@@ -93,13 +107,16 @@ def test_a_caller_that_leaves_ends_the_events() -> None:
     run(test)
 
 
-def test_a_caller_that_no_longer_reads_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_ends_says_so_in_the_last_event() -> None:
     async def test() -> None:
-        monkeypatch.setattr(event_stream, "READ_SECONDS", 0.0)
-        caller, events = Caller(reads=3), Events(10)
-        await EventStream(caller.request, events.stream())(caller.scope, caller.receive, caller.send)
+        caller, events = Caller(100), Events(10, endless=True)
+        sending = asyncio.create_task(stream(caller, events))
+        await events.waits.wait()
+        sending.cancel()
+        await sending
         assert events.closed
-        assert caller.got[-1]["more_body"], "the answer must not look complete"
-        assert caller.scope["state"]["problem_code"] == "client_closed_request"
+        assert caller.body == LINE * 10 + LAST
+        assert caller.got[-1] == END
+        assert caller.scope["state"]["problem_code"] == "draining"
 
     run(test)

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.inference.segments import Segment, merged
+from app.inference.classify import Prediction
+from app.inference.segments import Segment, labels_of, merged
 from app.inference.windows import SlidingWindow
-from clips import TimeWindow
+from clips import Manifest, TimeWindow
 
 SECONDS = [TimeWindow(second, second + 1) for second in range(6)]
 
@@ -51,6 +52,34 @@ def test_the_probability_of_a_segment_is_the_mean_over_its_windows() -> None:
     (segment,) = merged(SECONDS[:3], [{"A": 0.9}, {"A": 0.6}, {"A": 0.3}])
     assert segment.probability == pytest.approx(0.6)
     assert segment.windows == 3
+
+
+THRESHOLDS = {"A": 0.4, "B": 0.6, "C": 0.1}
+
+
+def manifest(thresholds: list[float] | None) -> Manifest:
+    return Manifest.model_construct(labels=list(THRESHOLDS), thresholds=thresholds)
+
+
+def test_a_window_of_a_single_label_model_has_its_most_probable_label() -> None:
+    predictions = [Prediction("B", 0.5), Prediction("A", 0.3), Prediction("C", 0.2)]
+    assert labels_of(manifest(None), predictions) == {"B": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "labels"),
+    [
+        ({"A": 0.4, "B": 0.59, "C": 0.05}, {"A"}),
+        ({"A": 0.9, "B": 0.9, "C": 0.9}, {"A", "B", "C"}),
+        ({"A": 0.1, "B": 0.1, "C": 0.05}, set()),
+    ],
+)
+def test_a_window_of_a_multi_label_model_has_all_labels_that_reach_their_thresholds(
+    probabilities: dict[str, float], labels: set[str]
+) -> None:
+    predictions = sorted((Prediction(*pair) for pair in probabilities.items()), key=lambda each: -each.probability)
+    found = labels_of(manifest(list(THRESHOLDS.values())), predictions)
+    assert found == {label: probabilities[label] for label in labels}
 
 
 @given(st.text("ABC", min_size=1, max_size=40), st.floats(0.3, 3.0), st.floats(0.1, 3.0))

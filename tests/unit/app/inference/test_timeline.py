@@ -3,19 +3,32 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from time import monotonic
 from typing import Any, cast
 
 import numpy as np
 import pytest
 
-from app.errors import DeadlineExceeded, Draining, InvalidParameter, Problem, RefusedVideo
+from app.errors import DeadlineExceeded, Draining, InvalidParameter, Problem, QueueFull, RefusedVideo
+from app.inference.admission import Admission, AdmissionPolicy
 from app.inference.classify import Classification, Classifier, Prediction
-from app.inference.timeline import WINDOWS_AT_ONCE, Timeline, Timelines, WindowOutcome, WindowProblem
+from app.inference.decode_endings import WorkerEnded
+from app.inference.timeline import (
+    MOST_WINDOWS_AT_ONCE,
+    Timeline,
+    TimelinePolicy,
+    Timelines,
+    TimelineWork,
+    WindowOutcome,
+    WindowProblem,
+    windows_at_once,
+)
 from app.inference.windows import SlidingWindow
-from clips import Clip, DecodeFailed, TimeWindow, VideoFacts
+from clips import Clip, ClipSpec, DecodeFailed, TimeWindow, VideoFacts
 from tests.unit.app.inference.echo_model import run
 
 SECONDS = SlidingWindow(1.0, 1.0)
+TIMEOUT_SECONDS = 30.0
 
 
 class Way:
@@ -30,9 +43,10 @@ class Way:
         self.gate.set()
 
     async def classify_windows(
-        self, _video: object, _model: object, windows: Sequence[TimeWindow], _timeout_seconds: float, *, flow: object
+        self, _video: object, _model: object, windows: Sequence[TimeWindow], deadline: float, *, flow: object
     ) -> list[Classification]:
-        assert isinstance(flow, Timeline)
+        assert isinstance(flow, TimelineWork)
+        assert 0 < deadline - monotonic() <= TIMEOUT_SECONDS
         starts = [round(window.start_seconds) for window in windows]
         self.groups.append(starts)
         self.inside += 1
@@ -53,19 +67,32 @@ class Way:
         return Classification(cast(Any, None), clip, [Prediction(f"second {start}", 1.0)], None)
 
 
+def stopped() -> RefusedVideo:
+    """What the classifier raises where a video took its decode process with it."""
+    refusal = DecodeFailed("The video stopped the decoder.")
+    refusal.__cause__ = WorkerEnded("timeout")
+    problem = RefusedVideo(refusal)
+    problem.__cause__ = refusal
+    return problem
+
+
 class Model:
-    """Of which a timeline asks for thresholds alone."""
+    """Of which a timeline asks for thresholds and the size of clips alone."""
 
     class manifest:  # noqa: N801 as the attribute
-        thresholds = None
+        thresholds, clip_spec = None, ClipSpec()
 
 
-def timelines_of(way: Way, groups_at_once: int = 3, max_windows: int = 100) -> Timelines:
-    return Timelines(cast(Classifier, way), groups_at_once, max_windows)
+def timelines_of(way: Way, groups_at_once: int = 3, timeout_seconds: float = 60.0) -> Timelines:
+    return Timelines(cast(Classifier, way), TimelinePolicy(groups_at_once, 2, 100, timeout_seconds))
 
 
-async def begun(way: Way, timelines: Timelines | None = None) -> Timeline:
-    return await (timelines or timelines_of(way)).begin(cast(Any, None), cast(Any, Model), SECONDS, 1.0)
+async def begun(way: Way, timelines: Timelines | None = None, admission: Admission | None = None) -> Timeline:
+    admission = admission or Admission(AdmissionPolicy(100, 100))
+    with admission.enter() as place:
+        place.upload_of_parts_ended()
+        work = TimelineWork(cast(Any, None), cast(Any, Model), place, TIMEOUT_SECONDS)
+        return await (timelines or timelines_of(way)).begin(work, SECONDS)
 
 
 async def all_of(outcomes: AsyncGenerator[WindowOutcome, None]) -> list[WindowOutcome]:
@@ -84,7 +111,7 @@ def test_outcomes_come_in_order_and_the_first_window_goes_alone() -> None:
         outcomes = await all_of((await begun(way)).outcomes())
         assert [round(outcome.window.start_seconds) for outcome in outcomes] == list(range(10))
         assert way.groups == [[0], [1, 2, 3, 4], [5, 6, 7, 8], [9]]
-        assert len(way.groups[1]) == WINDOWS_AT_ONCE
+        assert len(way.groups[1]) == MOST_WINDOWS_AT_ONCE
 
     run(test)
 
@@ -176,3 +203,109 @@ def test_a_reader_who_is_slow_holds_back_the_work() -> None:
             assert len(way.groups) <= 1 + 3, "more than may be under way were begun"
 
     run(test)
+
+
+def test_what_fails_for_want_of_time_is_not_tried_again() -> None:
+    async def test() -> None:
+        way = Way(10.0, {6: DeadlineExceeded()})
+        timeline = await begun(way)
+        await all_of(timeline.outcomes())
+        assert way.groups == [[0], [1, 2, 3, 4], [5, 6, 7, 8], [9]]
+        assert timeline.failed_windows == 4
+
+    run(test)
+
+
+def test_a_video_that_stops_one_process_after_the_other_is_given_up() -> None:
+    """Four windows in a group, each alone: three in a row are enough, however many windows are left."""
+
+    async def test() -> None:
+        way = Way(90.0, dict.fromkeys(range(2, 90), stopped()))
+        timelines = timelines_of(way, groups_at_once=1)
+        told = []
+        with pytest.raises(RefusedVideo):
+            told += [outcome async for outcome in (await begun(way, timelines)).outcomes()]
+        assert way.groups == [[0], [1, 2, 3, 4], [1], [2], [3], [4]]
+
+    run(test)
+
+
+def test_windows_that_stop_a_process_now_and_then_are_tried_singly_and_the_others_come() -> None:
+    async def test() -> None:
+        way = Way(12.0, {2: stopped(), 3: stopped(), 7: stopped()})
+        timeline = await begun(way, timelines_of(way, groups_at_once=1))
+        outcomes = await all_of(timeline.outcomes())
+        assert [isinstance(outcome, WindowProblem) for outcome in outcomes].count(True) == timeline.failed_windows == 3
+        assert way.groups == [[0], [1, 2, 3, 4], [1], [2], [3], [4], *([number] for number in range(5, 12))]
+
+    run(test)
+
+
+def test_a_video_that_takes_too_long_as_a_whole_ends_with_that() -> None:
+    async def test() -> None:
+        way = Way(50.0)
+        outcomes = (await begun(way, timelines_of(way, timeout_seconds=0.0))).outcomes()
+        assert [round((await anext(outcomes)).window.start_seconds) for _ in range(5)] == [0, 1, 2, 3, 4]
+        with pytest.raises(DeadlineExceeded, match="time for this video is over"):
+            await anext(outcomes)
+        assert way.inside == 0
+
+    run(test)
+
+
+def test_waiting_for_a_turn_counts_as_time_of_the_request() -> None:
+    async def test() -> None:
+        way = Way(9.0)
+        timelines = timelines_of(way, groups_at_once=1)
+        way.gate.clear()
+        async with aclosing((await begun(way, timelines)).outcomes()) as outcomes:
+            await anext(outcomes)
+            waiting = asyncio.create_task(cast(Any, anext(outcomes)))
+            await turns_of_the_loop()
+            with Admission(AdmissionPolicy(1, 1)).enter() as other:
+                other.upload_of_parts_ended()
+                work = TimelineWork(cast(Any, None), cast(Any, Model), other, timeout_seconds=0.0)
+                with pytest.raises(DeadlineExceeded):
+                    await timelines.begin(work, SECONDS)
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
+
+    run(test)
+
+
+def test_a_timeline_counts_among_those_that_wait_only_while_it_is_worked_on() -> None:
+    """So neither readers that stop nor timelines that wait for their turn keep single videos out."""
+
+    async def test() -> None:
+        way, admission = Way(90.0), Admission(AdmissionPolicy(4, 4))
+        timelines = timelines_of(way, groups_at_once=2)
+        stalled = [await begun(way, timelines, admission) for _ in range(10)]
+        assert not admission._received
+        way.gate.clear()
+        streams = [timeline.outcomes() for timeline in stalled]
+        for stream in streams:
+            await anext(stream)
+        waiting = [asyncio.create_task(cast(Any, anext(stream))) for stream in streams]
+        await turns_of_the_loop()
+        assert admission._received.total() <= 2
+        way.gate.set()
+        await asyncio.gather(*waiting)
+        await turns_of_the_loop()
+        assert not admission._received
+        for stream in streams:
+            await stream.aclose()
+
+    run(test)
+
+
+def test_so_many_timelines_are_let_in_and_no_more() -> None:
+    timelines = timelines_of(Way(1.0))
+    with timelines.enter(), timelines.enter(), pytest.raises(QueueFull), timelines.enter():
+        pass
+    with timelines.enter():
+        pass
+
+
+def test_large_clips_are_decoded_one_at_a_time() -> None:
+    assert windows_at_once(ClipSpec()) == MOST_WINDOWS_AT_ONCE
+    assert windows_at_once(ClipSpec(num_frames=64, height=1024, width=1024)) == 1

@@ -19,6 +19,7 @@ from clips import TimeWindow
         (4.0, 4.0, 12.5, [(0, 4), (4, 8), (8, 12), (8.5, 12.5)]),
         (4.0, 4.0, 3.0, [(0, 3)]),
         (4.0, 1.0, 4.0, [(0, 4)]),
+        (60.0, 60.0, 60.00001, [(0, 60.00001)]),
     ],
 )
 def test_windows_of_a_video(length: float, stride: float, duration: float, expected: list[tuple[float, float]]) -> None:
