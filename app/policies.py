@@ -22,8 +22,8 @@ def admission_policy(settings: Settings) -> AdmissionPolicy:
 
 
 def timeline_policy(settings: Settings) -> TimelinePolicy:
-    """What longer videos may cost. As many groups as there are decoders: on a CPU one turn is always left for single videos."""
-    groups = decode_policy(settings).workers
+    """What longer videos may cost. One decoder is always left to single videos: a group of windows keeps one for long."""
+    groups = max(1, decode_policy(settings).workers - 1)
     return TimelinePolicy(groups, settings.max_timelines, settings.max_windows, settings.timeline_timeout_seconds)
 
 

@@ -34,6 +34,7 @@ from benchmarks.peers.overload import overload
 from benchmarks.peers.phases import configurations, latency, saturation, say
 from benchmarks.peers.plot import plot_tier
 from benchmarks.peers.running import Launch
+from benchmarks.peers.sampled_model import sampled_model
 from benchmarks.peers.short_videos import short_videos
 from benchmarks.peers.table import print_tier
 from benchmarks.peers.task import Task, read_model
@@ -45,14 +46,20 @@ DEFAULT_PHASES = ("saturation", "latency", "overload")
 
 
 def main() -> None:
-    """Measure, record, print."""
+    """Measure, record, print; with another sampling under a name of its own."""
     args = _arguments()
+    with sampled_model(args.model, args.sampling) as model:
+        _compare(args, model)
+
+
+def _compare(args: argparse.Namespace, model: Path) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # servers are ended on the way out
     recorded = _recorded()
-    tier = recorded["tiers"].setdefault(args.tier, {})
+    name = f"{args.tier}_{args.sampling}" if args.sampling else args.tier
+    tier = recorded["tiers"].setdefault(name, {})
     videos = short_videos() if args.tier == "own" and args.clips is None else read_videos(args.clips, args.count)
-    manifest, _ = read_model(str(args.model))
-    task = Task(str(args.model.resolve()), workers=len(sched_getaffinity(0)))
+    manifest, _ = read_model(str(model))
+    task = Task(str(model.resolve()), workers=len(sched_getaffinity(0)))
     if args.tier == "own":
         tier["decoders"] = tier.get("decoders") or _decoder_rates(task, args.python, videos)
         task = replace(task, decoder=max(tier["decoders"], key=tier["decoders"].__getitem__))
@@ -64,12 +71,12 @@ def main() -> None:
         tier |= {"model": f"{manifest.name} {manifest.version}", "videos": len(videos), "decoder": task.decoder}
         for phase in (p for p in PHASES if p in args.only):
             field.chosen = _fastest_configurations(tier)
-            say(f"{args.tier}: {phase}")
+            say(f"{name}: {phase}")
             tier[phase] = _measured(phase, args, field, bare, tier) | _circumstances()
             write_result("peers", {"peers": versions(args.python), "tiers": recorded["tiers"]})
     print_tier(args.tier, tier)
     if "saturation" in tier and "latency" in tier:
-        plot_tier(args.tier, tier, RESULTS / f"peers_{args.tier}.png")
+        plot_tier(args.tier, tier, RESULTS / f"peers_{name}.png")
 
 
 def _measured(phase: str, args: argparse.Namespace, field: Field, bare: Bare, tier: dict[str, Any]) -> dict[str, Any]:
@@ -135,6 +142,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--count", type=int, default=40, help="videos (default: %(default)s)")
     parser.add_argument(
         "--model", type=Path, default=Path("models/exercise10/1"), help="published version (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--sampling", choices=("exact", "nearest_reference"), help="of the model's clips (default: as it was trained)"
     )
     parser.add_argument("--rounds", type=int, default=3, help="rounds of saturation and latency (default: %(default)s)")
     parser.add_argument(
