@@ -85,6 +85,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def resume_writing(self) -> None:
         self._stop_send_timer()
         super().resume_writing()
+        self._bound_close()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._answering = cycle
@@ -105,6 +106,7 @@ class LimitedProtocol(HttpToolsProtocol):
         else:
             metrics.CONNECTIONS_REFUSED.labels("not_http").inc()
             super().send_400_response(msg)
+            self._bound_close()
 
     def on_message_begin(self) -> None:
         self._head_bytes = self._num_headers = 0
@@ -138,6 +140,7 @@ class LimitedProtocol(HttpToolsProtocol):
         metrics.CONNECTIONS_REFUSED.labels("head_too_large").inc()
         self.transport.write(_TOO_LARGE)
         self.transport.close()
+        self._bound_close()
 
     def _start_head_timer(self) -> None:
         if self._head_timer is None:

@@ -147,7 +147,7 @@ async def _follow_repository(start: "asyncio.Task[None]", poll: RepositoryPoll |
 def _check_room_for_uploads(settings: Settings) -> None:
     """Raises: CommandError: nothing can be written to the temporary folder."""
     folder = check_temporary_folder()
-    most_bytes = admission_policy(settings).max_videos * settings.max_upload_bytes
+    most_bytes = (admission_policy(settings).max_videos + settings.max_timelines) * settings.max_upload_bytes
     free_bytes = shutil.disk_usage(folder).free
     log = logs.info if most_bytes <= free_bytes else logs.warning
     log("uploads", temporary_folder=folder, most_bytes=most_bytes, free_bytes=free_bytes)

@@ -22,7 +22,7 @@ def admission_policy(settings: Settings) -> AdmissionPolicy:
 
 
 def timeline_policy(settings: Settings) -> TimelinePolicy:
-    """What longer videos may cost. One decoder is always left to single videos: a group of windows keeps one for long."""
+    """What longer videos may cost. Of several decoders one is left to single videos: a group of windows keeps one for long."""
     groups = max(1, decode_policy(settings).workers - 1)
     return TimelinePolicy(groups, settings.max_timelines, settings.max_windows, settings.timeline_timeout_seconds)
 

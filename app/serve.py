@@ -49,7 +49,8 @@ def run(args: argparse.Namespace) -> None:
     settings = read_settings({name: value for name, value in vars(args).items() if name in _FLAGS})
     listener = _listen(settings.host, settings.port)
     app = create_app(settings)
-    _allow_descriptors(settings.max_connections + 4 * (settings.max_queue_size + settings.max_uploads) + 256)
+    videos = settings.max_queue_size + settings.max_uploads + settings.max_timelines
+    _allow_descriptors(settings.max_connections + 4 * videos + 256)
     http = limited_protocol(
         ConnectionLimits(settings.max_connections, settings.request_head_timeout_seconds, settings.send_timeout_seconds)
     )

@@ -103,22 +103,22 @@ def load_clips(  # noqa: PLR0913 what load_clip takes, and the windows
     frames = np.empty((len(windows), *spec.shape), np.uint8) if out is None else out
     limits = limits or DecodeLimits()
 
-    def decoded(windows: Sequence[TimeWindow], frames: NDArray[np.uint8]) -> tuple[list[Clip], bool]:
-        """And whether all went by the plan."""
+    def decoded(windows: Sequence[TimeWindow], frames: NDArray[np.uint8]) -> list[Clip]:
+        """Nothing, where several windows cannot be decoded together."""
         with open_video(source, spec, limits, accelerator, windows) as video:
             pictures = Pictures(frames.reshape(-1, *spec.shape[1:]), spec, limits, video)
-            times = [video.seconds(time - video.window.start) for time in pictures.fill()]
+            ticks = pictures.fill() if len(windows) == 1 else pictures.fill_all()
+            if ticks is None:
+                return []
+            times = [video.seconds(time - video.window.start) for time in ticks]
             facts, size = _facts(video, pictures), spec.num_frames
-        clips = [Clip(clip, tuple(times[at * size : (at + 1) * size]), facts) for at, clip in enumerate(frames)]
-        return clips, pictures.is_sound
+        return [Clip(clip, tuple(times[at * size : (at + 1) * size]), facts) for at, clip in enumerate(frames)]
 
-    if len(windows) == 1:
-        return decoded(windows, frames)[0]
-    with suppress(ClipError):
-        clips, is_sound = decoded(windows, frames)
-        if is_sound:
-            return clips
-    return [decoded([window], frames[at : at + 1])[0][0] for at, window in enumerate(windows)]
+    if len(windows) > 1:
+        with suppress(ClipError):
+            if clips := decoded(windows, frames):
+                return clips
+    return [clip for at, window in enumerate(windows) for clip in decoded([window], frames[at : at + 1])]
 
 
 def _facts(video: PlannedVideo, pictures: Pictures) -> VideoFacts:

@@ -58,7 +58,6 @@ class Pictures:
         self._scaler = Scaler()
         self._times = [0] * len(video.targets)
         self.damage = Damage()
-        self._left_plan = False
         self.shown: Size | None = None
         """Size at which the first picture is shown."""
 
@@ -72,17 +71,22 @@ class Pictures:
         Raises: ClipError
         """
         if self._video.order != "stored" or not self._fill_by_plan():
-            self._left_plan = self._video.order == "stored"
             self._fill_from_front(self._video.targets)
         elif self.damage.decoded < self._limits.min_frames:
             self._fill_from_front([])
         self.damage.check(self._limits)
         return self._times
 
-    @property
-    def is_sound(self) -> bool:
-        """Whether nothing was damaged, and every picture came out as planned."""
-        return not (self._left_plan or self.damage.seen)
+    def fill_all(self) -> list[int] | None:
+        """As ``fill``, for several clips at once; None where any of them would need more than the plan.
+
+        What is damaged, or shows too few frames to tell, is to be decoded clip by clip.
+        """
+        if self._video.order != "stored":
+            self._fill_from_front(self._video.targets)
+        elif self._video.shortest_plan < self._limits.min_frames or not self._fill_by_plan():
+            return None
+        return None if self.damage.seen else self._times
 
     def _fill_by_plan(self) -> bool:
         """Whether every picture came out, and nothing was damaged."""

@@ -44,6 +44,8 @@ class PlannedVideo:
     picks: list[int]
     """For each target, the number of the coded frame to take."""
     plan: Plan
+    shortest_plan: int
+    """Frames to decode for the clip that takes fewest."""
     order: Order
     """Where it is not ``stored``, the plan's frames may be others than those that are on screen."""
 
@@ -123,6 +125,7 @@ class _Chosen(NamedTuple):
     picks: list[int]
     """For each target, the number of the frame to take."""
     plan: Plan
+    shortest_plan: int
 
 
 def _choose(frames: list[CodedFrame], windows: list[Window], spec: ClipSpec) -> _Chosen:
@@ -141,10 +144,12 @@ def _choose(frames: list[CodedFrame], windows: list[Window], spec: ClipSpec) -> 
     if len(chosen) == 1:
         return chosen[0]
     picks = [number for one in chosen for number in one.picks]
-    return _Chosen([time for one in chosen for time in one.targets], picks, plan_decoding(frames, picks))
+    targets, shortest = [time for one in chosen for time in one.targets], min(one.plan.cost for one in chosen)
+    return _Chosen(targets, picks, plan_decoding(frames, picks), shortest)
 
 
 def _cheapest(frames: list[CodedFrame], targets: list[Fraction], candidates: Sequence[list[int]]) -> _Chosen:
     """The picks with the shortest plan; of two that cost the same, the first."""
-    plans = (_Chosen(targets, picks, plan_decoding(frames, picks)) for picks in candidates)
-    return min(plans, key=lambda chosen: chosen.plan.cost)
+    plans = [(picks, plan_decoding(frames, picks)) for picks in candidates]
+    picks, plan = min(plans, key=lambda each: each[1].cost)
+    return _Chosen(targets, picks, plan, plan.cost)

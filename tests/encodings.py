@@ -96,11 +96,13 @@ def grainy(name: str, num_frames: int = 40, keyframe_interval: int = 12) -> byte
     return grainy_video(num_frames, replace((ENCODINGS | UNORDERED)[name], keyframe_interval=keyframe_interval))
 
 
-def with_damaged_frame(number: int) -> bytes:
+def with_damaged_frame(number: int, num_frames: int = 40) -> bytes:
     """The numbered grainy video as MPEG-4, one of its coded frames overwritten."""
-    return remuxed(
-        grainy("mpeg4-mp4"), "mp4", lambda packets: [*packets[:number], b"\xff" * len(packets[number]), *packets[number + 1 :]]
-    )
+
+    def damage(packets: list[bytes]) -> list[bytes]:
+        return [*packets[:number], b"\xff" * len(packets[number]), *packets[number + 1 :]]
+
+    return remuxed(grainy("mpeg4-mp4", num_frames), "mp4", damage)
 
 
 def packed_divx() -> bytes:

@@ -6,7 +6,7 @@ Server-Sent Events (WHATWG HTML, section 9.2)    event: window\\ndata: {"event":
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 from fastapi import Request, Response
 from starlette.requests import ClientDisconnect
@@ -15,9 +15,14 @@ from starlette.types import Receive, Scope, Send
 from app.api.disconnect import while_connected
 from app.api.timeline_events import Event
 from app.errors import Draining
+from app.observability import metrics
 
 NDJSON = "application/x-ndjson"
 SERVER_SENT_EVENTS = "text/event-stream"
+
+
+_LAST_WORD_SECONDS = 1.0
+"""For a caller that reads; for others the server does not wait at its end."""
 
 
 class EventStream(Response):
@@ -46,7 +51,10 @@ class EventStream(Response):
             return
         except asyncio.CancelledError:  # by uvicorn, when the time to drain is over
             scope["state"]["problem_code"] = Draining.code
-            await self._send(self._interrupted, send)
+            metrics.PROBLEMS.labels(Draining.code).inc()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LAST_WORD_SECONDS):
+                    await self._send(self._interrupted, send)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _send_all(self, send: Send) -> None:

@@ -30,7 +30,6 @@ from app.api.timeline_events import (
 )
 from app.api.uploads import received_video
 from app.errors import Draining, ModelUnloaded, Problem
-from app.inference.admission import Place
 from app.inference.timeline import Timeline, TimelineWork, WindowOutcome, WindowResult
 from app.inference.windows import SlidingWindow
 from app.observability import metrics
@@ -78,11 +77,11 @@ async def timeline(
         work = TimelineWork(video, wanted, place, timeout_ms / 1000)
         sliding = SlidingWindow(query.window_seconds, query.stride_seconds or query.window_seconds)
         begun = await while_connected(request, timelines.begin(work, sliding))
-    events = _events(request, begun, place, query.top_k)
+    events = _events(request, begun, query.top_k)
     return EventStream(request, events, interrupted=_failed(Draining(), request.state.request_id))
 
 
-async def _events(request: Request, timeline: Timeline, place: Place, top_k: int) -> AsyncGenerator[Event, None]:
+async def _events(request: Request, timeline: Timeline, top_k: int) -> AsyncGenerator[Event, None]:
     state, manifest = request.state, timeline.model.manifest
     state.windows = 0
     try:
@@ -95,7 +94,6 @@ async def _events(request: Request, timeline: Timeline, place: Place, top_k: int
         )
         async with aclosing(timeline.outcomes()) as outcomes:
             async for outcome in outcomes:
-                place.part_answered()
                 yield _event(state.windows, outcome, top_k, state.request_id)
                 state.windows += 1
     except Problem as problem:

@@ -51,9 +51,7 @@ class WindowProblemEvent(Answer):
     start_seconds: float = Field(ge=0, description="Where the window starts, from the first frame of the video")
     end_seconds: float = Field(gt=0, description="Where it ends")
     problem: ProblemBody = Field(description="As `POST /classify` would answer")
-    retry_after_seconds: int | None = Field(
-        None, ge=1, description="When to send the video again; null: as it is, this window will fail again"
-    )
+    retry_after_seconds: int | None = Field(None, ge=1, description="When to send the video again, where it may go better then")
 
 
 class SegmentBody(Answer):

@@ -58,7 +58,7 @@ class Place:
 
     def __init__(self, admission: "Admission", flow: Hashable) -> None:
         self._admission, self._flow = admission, flow
-        self._is_arriving, self._is_work = True, True
+        self._is_arriving, self._is_work, self._has_left = True, True, False
         self._videos = self._parts = 0
         admission.move(flow, arriving=+1)
 
@@ -73,23 +73,21 @@ class Place:
         self._admission.move(self._flow, arriving=-1)
 
     @contextmanager
-    def part(self) -> Iterator[None]:
-        """A part of the answer is worked on; several may be at once."""
+    def part(self, videos: int) -> Iterator[None]:
+        """A part of the answer is worked on, as much work as ``videos``; several parts may be at once."""
         self._parts += 1
-        if self._parts == 1:
+        if self._parts == 1 and not self._has_left:
             self._videos = 1
             self._admission.move(self._flow, received=+1)
+        answered = 0
         try:
             yield
+            answered = videos
         finally:
             self._parts -= 1
-            if not self._parts:
-                self._videos = 0
-                self._admission.move(self._flow, received=-1)
-
-    def part_answered(self) -> None:
-        """It counts for the pace; the end of the request does not."""
-        self._admission.move(self._flow, answered=1)
+            if not self._has_left:
+                self._videos = 1 if self._parts else 0
+                self._admission.move(self._flow, received=self._videos - 1, answered=answered)
 
     def hold(self, clips: int) -> None:
         """The request turned out to carry so many. Raises: QueueFull: there is no room for them beside the others."""
@@ -104,6 +102,7 @@ class Place:
 
     def leave(self, *, answered: bool) -> None:
         """The request is over; ``answered``: after all the work that there was with it."""
+        self._has_left = True
         if self._is_arriving:
             self._admission.move(self._flow, arriving=-1)
         else:

@@ -60,15 +60,16 @@ class Decoded(_Message):
     kind: Literal["decoded"] = "decoded"
     frame_times_seconds: tuple[tuple[float, ...], ...]
     """Of each clip."""
-    video: VideoFacts
+    videos: tuple[VideoFacts, ...]
+    """What was seen of the video for each clip."""
 
-    @field_validator("video")
+    @field_validator("videos")
     @classmethod
-    def _has_a_length(cls, video: VideoFacts) -> VideoFacts:
+    def _have_a_length(cls, videos: tuple[VideoFacts, ...]) -> tuple[VideoFacts, ...]:
         """Windows are counted by it."""
-        if not 0 < video.duration_seconds < _LONGEST_SECONDS:
+        if not all(0 < video.duration_seconds < _LONGEST_SECONDS for video in videos):
             raise ValueError("no video is that long")
-        return video
+        return videos
 
 
 class Refused(_Message):

@@ -148,7 +148,9 @@ def _decode(task: Task, accelerator: Accelerator, video: int, frames: int) -> De
     else:
         with _mapped(video, task.video_bytes) as source:
             found = decoded(cast(VideoBytes, source))
-    return Decoded(frame_times_seconds=tuple(clip.frame_times_seconds for clip in found), video=found[0].video)
+    return Decoded(
+        frame_times_seconds=tuple(clip.frame_times_seconds for clip in found), videos=tuple(clip.video for clip in found)
+    )
 
 
 def _mapped(video: int, size: int) -> mmap.mmap:

@@ -125,8 +125,8 @@ class DecodeWorker:
             reply = self._reply()
             self.decoded += 1
             if isinstance(reply, Decoded) and _has_shape(reply, frames.shape):
-                times = reply.frame_times_seconds
-                return [Clip(clip, of_clip, reply.video) for clip, of_clip in zip(frames.view(), times, strict=True)]
+                of_clips = zip(frames.view(), reply.frame_times_seconds, reply.videos, strict=True)
+                return [Clip(*of_clip) for of_clip in of_clips]
         if isinstance(reply, Refused) and (refusal := reply.error()):
             raise refusal
         raise self._broken(reply)
@@ -199,5 +199,6 @@ class DecodeWorker:
 
 
 def _has_shape(reply: Decoded, shape: Shape) -> bool:
-    """Whether there is a time for each frame, and no other."""
-    return len(reply.frame_times_seconds) == shape[0] and all(len(times) == shape[1] for times in reply.frame_times_seconds)
+    """Whether there are facts for each clip and a time for each frame, and no others."""
+    times = reply.frame_times_seconds
+    return len(times) == len(reply.videos) == shape[0] and all(len(of_clip) == shape[1] for of_clip in times)

@@ -8,7 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic
 
 from app.errors import DeadlineExceeded, InferenceFailed, InvalidParameter, Problem, QueueFull, RefusedVideo, StorageFull
@@ -96,7 +96,8 @@ class Timelines:
 
         Raises: InvalidParameter: there are more windows than may be. Problem: what ``Classifier.classify`` raises.
         """
-        (first,) = await self.classified(work, [TimeWindow(0.0, sliding.length_seconds)])
+        first_window = [TimeWindow(0.0, sliding.length_seconds)]
+        (first,) = await self.classified(work, first_window, monotonic() + work.timeout_seconds)
         duration_seconds, most = first.clip.video.duration_seconds, self.policy.max_windows
         if (count := sliding.count(duration_seconds)) > most:
             raise InvalidParameter(
@@ -105,23 +106,24 @@ class Timelines:
             )
         return Timeline(self, work, first, sliding.over(duration_seconds))
 
-    async def classified(self, work: "TimelineWork", windows: Sequence[TimeWindow]) -> list[Classification]:
-        """What the model makes of ``windows``, which are decoded together. Raises: Problem."""
-        deadline = monotonic() + work.timeout_seconds
-        async with self._turn(deadline, work):
-            return await self._classifier.classify_windows(work.video, work.model, windows, deadline, flow=work)
+    async def classified(
+        self, work: "TimelineWork", windows: Sequence[TimeWindow], turn_deadline: float
+    ) -> list[Classification]:
+        """What the model makes of ``windows``, which are decoded together once it is their turn. Raises: Problem."""
+        async with self._turn(turn_deadline, work):
+            deadline = monotonic() + work.timeout_seconds
+            with work.place.part(len(windows)):  # among those that others wait for
+                return await self._classifier.classify_windows(work.video, work.model, windows, deadline, flow=work)
 
     @asynccontextmanager
     async def _turn(self, deadline: float, work: "TimelineWork") -> AsyncIterator[None]:
-        """While it lasts, the request counts among those that others wait for."""
         try:
             async with asyncio.timeout(deadline - monotonic()):
                 turn = await self._turns.get(work)
         except TimeoutError:
             raise DeadlineExceeded from None
         try:
-            with work.place.part():
-                yield
+            yield
         finally:
             self._turns.put(turn)
 
@@ -134,7 +136,9 @@ class TimelineWork:
     model: ServedModel
     place: Place
     timeout_seconds: float
-    """For each group of windows, waiting included."""
+    """For each group of windows once its turn has come, and for the first to come."""
+    begun: float = field(default_factory=monotonic)
+    """A time of ``time.monotonic``."""
 
 
 class Timeline:
@@ -147,7 +151,7 @@ class Timeline:
         """Windows without a result so far."""
         self._timelines, self._work = timelines, work
         self._first = _result(windows[0], first)
-        self._ends = monotonic() + timelines.policy.timeout_seconds
+        self._ends = work.begun + timelines.policy.timeout_seconds
         self._labels: list[dict[str, float]] = []  # of each window so far; what else was found is not kept
         self._stops = 0  # windows in a row, up to the last one, that stopped their decode process
         self._at_once = windows_at_once(work.model.manifest.clip_spec)
@@ -172,7 +176,7 @@ class Timeline:
                     yield self._kept(outcome)
                 for window in group if outcomes is None else ():
                     yield self._kept(await self._alone(window))
-                if monotonic() > self._ends:
+                if (running or begun < len(self.windows)) and monotonic() > self._ends:
                     raise DeadlineExceeded("The time for this video is over; make stride_seconds longer, or send it in parts.")
         finally:
             for _, task in running:
@@ -196,11 +200,11 @@ class Timeline:
         return outcome
 
     async def _together(self, windows: Sequence[TimeWindow]) -> list[WindowOutcome] | None:
-        """None where one of several cannot be decoded: each is to be tried alone, so that only the one to blame fails."""
+        """None where one of several fails by itself: each is to be tried alone, so that only the one to blame fails."""
         try:
-            found = await self._timelines.classified(self._work, windows)
+            found = await self._timelines.classified(self._work, windows, self._ends)
         except _OF_A_WINDOW as problem:
-            if isinstance(problem, RefusedVideo) and len(windows) > 1:
+            if isinstance(problem, RefusedVideo | InferenceFailed) and len(windows) > 1:
                 self._at_once = 1 if _stopped_the_decoder(problem) else self._at_once
                 return None
             return [WindowProblem(window, problem) for window in windows]

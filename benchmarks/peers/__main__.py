@@ -74,9 +74,9 @@ def _compare(args: argparse.Namespace, model: Path) -> None:
             say(f"{name}: {phase}")
             tier[phase] = _measured(phase, args, field, bare, tier) | _circumstances()
             write_result("peers", {"peers": versions(args.python), "tiers": recorded["tiers"]})
-    print_tier(args.tier, tier)
+    print_tier(name, tier)
     if "saturation" in tier and "latency" in tier:
-        plot_tier(args.tier, tier, RESULTS / f"peers_{name}.png")
+        plot_tier(name, tier, RESULTS / f"peers_{name}.png")
 
 
 def _measured(phase: str, args: argparse.Namespace, field: Field, bare: Bare, tier: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import pytest
 
 from clips import ClipSpec, TimeWindow, load_clips
 from tests.colour_model import SPEC, publish
+from tests.encodings import with_damaged_frame
 from tests.integration.test_server_batch import check_nothing_is_left, problem_of
 from tests.live_server import LiveServer, running_server
 from tests.raw_connection import RawConnection
@@ -179,6 +180,14 @@ def test_a_window_that_cannot_be_decoded_fails_alone(server: LiveServer) -> None
     assert server.metric('clipserve_problems_total{code="decode_failed"}') == before + failed
     segments = told[-1]["segments"]
     assert all(each["end_seconds"] <= 3 or each["start_seconds"] >= 4 for each in segments)
+
+
+def test_damage_is_told_of_the_window_that_has_it(server: LiveServer) -> None:
+    """One coded frame of the third second; the others are as they were sent."""
+    told = events(send(server, with_damaged_frame(60, num_frames=6 * SECOND)))
+    partial = [event["partial"] for event in told[1:-1]]
+    assert partial[2]
+    assert sum(partial) < len(partial) / 2
 
 
 def test_a_first_window_that_is_not_ready_in_time_is_a_problem_and_no_stream(slow_server: LiveServer) -> None:

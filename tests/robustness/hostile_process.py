@@ -138,15 +138,16 @@ ACTIONS: dict[str, Callable[[], object]] = {
     "say-nan": lambda: say(DECODED.replace(b"0.5", b"NaN")),
     "say-too-few-times": lambda: say(DECODED.replace(b"0.5,", b"")),
     "say-too-many-clips": lambda: say(DECODED.replace(b"[[0.5, 1, 1, 1]]", b"[[0.5, 1, 1, 1], [0.5, 1, 1, 1]]")),
+    "say-no-facts": lambda: say(DECODED[: DECODED.index(b"[{")] + b"[]}\n"),
     "speak-again-after-the-next": lambda: setattr(decode_process, "_send", send_and_speak_again),
     "say-pickle": lambda: say(b"\x80\x04cos\nsystem\n"),
 }
 """What ends the process one way or the other."""
 
 DECODED = (
-    b'{"kind": "decoded", "frame_times_seconds": [[0.5, 1, 1, 1]], "video": {"container": "x", "codec": "x", '
+    b'{"kind": "decoded", "frame_times_seconds": [[0.5, 1, 1, 1]], "videos": [{"container": "x", "codec": "x", '
     b'"width": 1, "height": 1, "duration_seconds": 1, "frame_count": 1, "partial": false, "missing_fraction": 0, '
-    b'"decoded_on": "cpu"}}\n'
+    b'"decoded_on": "cpu"}]}\n'
 )
 
 

@@ -225,6 +225,7 @@ def test_processor_time_counts_for_each_video(locked_in: RunTest) -> None:
         ("say-an-unknown-refusal", "misbehaved"),
         ("say-too-few-times", "misbehaved"),
         ("say-too-many-clips", "misbehaved"),
+        ("say-no-facts", "misbehaved"),
     ],
 )
 def test_a_process_that_breaks_the_rules_is_replaced_and_its_video_fails_alone(roomy: RunTest, order: str, reason: str) -> None:

@@ -109,6 +109,23 @@ def test_nor_does_it_where_a_frame_is_damaged(spec: ClipSpec, number: int) -> No
         assert (clip.frame_times_seconds, clip.video) == (expected.frame_times_seconds, expected.video)
 
 
+@pytest.mark.parametrize("damaged_frame", [0, 1, 2, 20])
+def test_nor_do_windows_of_one_frame(damaged_frame: int) -> None:
+    """Alone, such a window decodes others too, to tell whether there is a video at all."""
+    video, windows = with_damaged_frame(damaged_frame), [TimeWindow(start / 10, start / 10 + 0.04) for start in range(0, 9, 4)]
+    spec = NEAREST.model_copy(update={"num_frames": 1})
+
+    def outcome(asked: list[TimeWindow]) -> list[object]:
+        try:
+            return [(clip.frames.tobytes(), clip.video) for clip in load_clips(video, spec, asked)]
+        except ClipError as problem:
+            return [str(problem)]
+
+    alone = [outcome([window])[0] for window in windows]
+    problems = [each for each in alone if isinstance(each, str)]
+    assert outcome(windows) == (problems[:1] or alone)
+
+
 def test_a_video_that_is_refused_whole_is_refused_by_window() -> None:
     with pytest.raises(DecodeFailed):
         load_clips(damaged(numbered_video(width=320, height=240)), SPEC, [TimeWindow(0.0, 0.5), TimeWindow(0.5, 1.0)])

@@ -30,7 +30,7 @@ def test_codes_are_unlike_each_other() -> None:
 
 def test_facts_arrive_as_they_were() -> None:
     clip = load_clip(numbered_video(), ClipSpec(num_frames=4, height=32, width=32))
-    reply = Decoded(frame_times_seconds=(clip.frame_times_seconds, clip.frame_times_seconds), video=clip.video)
+    reply = Decoded(frame_times_seconds=(clip.frame_times_seconds, clip.frame_times_seconds), videos=(clip.video, clip.video))
     assert read_reply(reply.line()) == reply
 
 
@@ -45,14 +45,14 @@ def test_the_longest_messages_fit() -> None:
     task = task.model_copy(update={"windows": windows})
     clip = load_clip(numbered_video(), ClipSpec(num_frames=512, height=16, width=16))
     times = tuple(1 / 3 + time for time in clip.frame_times_seconds)
-    decoded = Decoded(frame_times_seconds=(times,) * len(windows), video=clip.video)
+    decoded = Decoded(frame_times_seconds=(times,) * len(windows), videos=(clip.video,) * len(windows))
     refusal, fault = Refused.of(ClipError("\0" * 10_000)), Fault.of("\0" * 10_000)
     assert max(len(message.line()) for message in (task, decoded, refusal, fault)) < MAX_LINE_BYTES
 
 
 DECODED = (
-    b'{"kind": "decoded", "frame_times_seconds": [[0.5]], "video": {"container": "", "codec": "", "width": 1, "height": 1, '
-    b'"duration_seconds": 1, "frame_count": 1, "partial": false, "missing_fraction": 0, "decoded_on": "cpu"}}\n'
+    b'{"kind": "decoded", "frame_times_seconds": [[0.5]], "videos": [{"container": "", "codec": "", "width": 1, "height": 1, '
+    b'"duration_seconds": 1, "frame_count": 1, "partial": false, "missing_fraction": 0, "decoded_on": "cpu"}]}\n'
 )
 BAD_LENGTHS = (b"Infinity", b"NaN", b"-1", b"0", b"1e308")
 

@@ -9,8 +9,8 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from app.errors import DeadlineExceeded, Draining, InvalidParameter, Problem, QueueFull, RefusedVideo
-from app.inference.admission import Admission, AdmissionPolicy
+from app.errors import DeadlineExceeded, Draining, InferenceFailed, InvalidParameter, Problem, QueueFull, RefusedVideo
+from app.inference.admission import Admission, AdmissionPolicy, Place
 from app.inference.classify import Classification, Classifier, Prediction
 from app.inference.decode_endings import WorkerEnded
 from app.inference.timeline import (
@@ -88,11 +88,11 @@ def timelines_of(way: Way, groups_at_once: int = 3, timeout_seconds: float = 60.
 
 
 async def begun(way: Way, timelines: Timelines | None = None, admission: Admission | None = None) -> Timeline:
-    admission = admission or Admission(AdmissionPolicy(100, 100))
-    with admission.enter() as place:
-        place.upload_of_parts_ended()
-        work = TimelineWork(cast(Any, None), cast(Any, Model), place, TIMEOUT_SECONDS)
-        return await (timelines or timelines_of(way)).begin(work, SECONDS)
+    """Its place is never left."""
+    place = Place(admission or Admission(AdmissionPolicy(100, 100)), object())
+    place.upload_of_parts_ended()
+    work = TimelineWork(cast(Any, None), cast(Any, Model), place, TIMEOUT_SECONDS)
+    return await (timelines or timelines_of(way)).begin(work, SECONDS)
 
 
 async def all_of(outcomes: AsyncGenerator[WindowOutcome, None]) -> list[WindowOutcome]:
@@ -205,6 +205,15 @@ def test_a_reader_who_is_slow_holds_back_the_work() -> None:
     run(test)
 
 
+def test_a_clip_on_which_the_model_fails_is_alone_with_it() -> None:
+    async def test() -> None:
+        timeline = await begun(Way(10.0, {3: InferenceFailed()}))
+        await all_of(timeline.outcomes())
+        assert timeline.failed_windows == 1
+
+    run(test)
+
+
 def test_what_fails_for_want_of_time_is_not_tried_again() -> None:
     async def test() -> None:
         way = Way(10.0, {6: DeadlineExceeded()})
@@ -253,6 +262,33 @@ def test_a_video_that_takes_too_long_as_a_whole_ends_with_that() -> None:
     run(test)
 
 
+def test_a_video_whose_last_window_is_late_is_complete_all_the_same() -> None:
+    async def test() -> None:
+        timeline = await begun(Way(5.0), timelines_of(Way(5.0), timeout_seconds=0.0))
+        assert len(await all_of(timeline.outcomes())) == 5
+        assert timeline.segments()
+
+    run(test)
+
+
+def test_windows_tell_the_pace_of_the_server() -> None:
+    """A single video that comes is told to wait as long as windows take."""
+
+    async def test() -> None:
+        now = 0.0
+        admission = Admission(AdmissionPolicy(4, 4, max_wait_seconds=1.0), clock=lambda: now)
+        with admission.enter() as place:
+            place.upload_of_parts_ended()
+            for _ in range(5):
+                with place.part(4):
+                    now += 2.0
+        with admission.enter() as single:
+            single.upload_ended()
+            assert admission.expected_wait_seconds == pytest.approx(0.5)
+
+    run(test)
+
+
 def test_waiting_for_a_turn_counts_as_time_of_the_request() -> None:
     async def test() -> None:
         way = Way(9.0)
@@ -296,6 +332,19 @@ def test_a_timeline_counts_among_those_that_wait_only_while_it_is_worked_on() ->
             await stream.aclose()
 
     run(test)
+
+
+def test_a_part_that_outlives_its_request_leaves_no_trace() -> None:
+    admission = Admission(AdmissionPolicy(4, 4))
+    with admission.enter() as place:
+        place.upload_of_parts_ended()
+        part = place.part(4)
+        part.__enter__()
+    part.__exit__(None, None, None)
+    with place.part(1):
+        pass
+    assert not admission._received
+    assert not admission._arriving
 
 
 def test_so_many_timelines_are_let_in_and_no_more() -> None:
