@@ -20,8 +20,11 @@ COMMANDS = {
     "serve": Command("app.serve", "answer POST /classify over HTTP"),
     "classify": Command("app.client", "send a video to a running server and print the answer"),
     "probe": Command("app.probe", "show what the decoder sees of a video, and what it costs"),
+    "index": Command("training.index", "list the clips of a folder or a public data set in a CSV file"),
+    "validate": Command("training.validate", "decode every clip of a data set and say what is wrong with it"),
     "train": Command("training.train", "fine-tune a video classifier on a folder of labelled clips"),
     "evaluate": Command("training.evaluate", "measure a checkpoint or a published model on labelled clips"),
+    "compare": Command("training.compare", "put several training runs side by side"),
     "export": Command("training.publish", "export a checkpoint to ONNX and publish it into the model repository"),
     "distill": Command("training.distill", "pre-train ResNet-50 on the features of a small ImageNet network"),
 }

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torchvision.transforms import v2
 
 _ASPECT = (3 / 4, 4 / 3)
 
@@ -21,6 +22,8 @@ class Augmentation:
     """Smallest area of a crop over the whole; 1 keeps the whole frame."""
     colour: float
     """Brightness, contrast and saturation are scaled by 1 - colour to 1 + colour."""
+    rand_augment: int = 0
+    """Magnitude of two random operations on shape or colour, 0 to 30; 0 for none."""
 
     def __call__(self, clips: Tensor, random: np.random.Generator) -> Tensor:
         """(batch, frames, height, width, 3), uint8 -> (batch, frames, size, size, 3), float, 0 to 255."""
@@ -30,6 +33,8 @@ class Augmentation:
         frames = self._crop(clip, random).permute(0, 3, 1, 2).float()
         if frames.shape[-2:] != (self.size, self.size):
             frames = F.interpolate(frames, (self.size, self.size), mode="bilinear", antialias=True)
+        if self.rand_augment:
+            frames = _rand_augment(frames, self.rand_augment, random)
         if self.flip and random.random() < 0.5:
             frames = frames.flip(-1)
         if self.colour:
@@ -49,6 +54,27 @@ class Augmentation:
         height, width = min(rows, round(np.sqrt(area / aspect))), min(columns, round(np.sqrt(area * aspect)))
         top, left = random.integers(rows - height + 1), random.integers(columns - width + 1)
         return clip[:, top : top + height, left : left + width]
+
+
+class _SteadyRandAugment(v2.RandAugment):  # type: ignore[misc]
+    """Without the operations that look at each picture first: they would make a clip flicker."""
+
+    _AUGMENTATION_SPACE = {  # noqa: RUF012 as in torchvision
+        name: operation
+        for name, operation in v2.RandAugment._AUGMENTATION_SPACE.items()
+        if name not in {"AutoContrast", "Contrast", "Equalize"}
+    }
+
+
+def _rand_augment(frames: Tensor, magnitude: int, random: np.random.Generator) -> Tensor:
+    """The same two operations on all frames; (frames, 3, height, width).
+
+    Source: arXiv:1909.13719.
+    """
+    torch.manual_seed(int(random.integers(2**62)))  # torchvision draws from the global state
+    operations = _SteadyRandAugment(num_ops=2, magnitude=magnitude)
+    changed: Tensor = operations(frames.round().clamp(0, 255).to(torch.uint8))
+    return changed.float()
 
 
 def _jitter(frames: Tensor, factors: np.ndarray) -> Tensor:

@@ -14,7 +14,7 @@ from clips import ClipSpec
 from clips.errors import CommandError
 from training.config import TrainingConfig
 from training.model import VideoClassifier
-from training.weights import load_state, read_torch_file
+from training.weights import read_torch_file
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,13 @@ class Checkpoint:
         return Origin(**self.origin)
 
     def classifier(self) -> VideoClassifier:
-        """The network with these weights, in evaluation mode, on the CPU."""
-        model = VideoClassifier(len(self.labels))
-        load_state(model, self.model, "the checkpoint")
+        """The network with these weights, in evaluation mode, on the CPU.
+
+        Raises: CommandError: the weights are not those of its settings.
+        """
+        model = VideoClassifier(len(self.labels), architecture=self.settings.architecture)
+        try:
+            model.load_state_dict(dict(self.model))
+        except RuntimeError as problem:
+            raise CommandError("the checkpoint's weights are not those of the network that its settings name") from problem
         return model.eval()

@@ -3,15 +3,10 @@
 clips --load_clip--> frames.dat, uint8 (clips, frames, height, width, 3), mapped into memory, never loaded whole
 """
 
-import multiprocessing
-import os
 import shutil
-import signal
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from collections.abc import Sequence
+from concurrent.futures import Future, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,8 +18,7 @@ from tqdm import tqdm
 from clips import ClipError, ClipSpec, load_clip
 from clips.errors import CommandError
 from training.dataset import LabelledClip
-
-_MAX_WORKERS = 8
+from training.workers import submitter
 
 
 class SkippedClip(NamedTuple):
@@ -68,7 +62,7 @@ def decode_clips(
     """
     _allocate(file, (len(clips), *spec.shape))
     problems: dict[int, SkippedClip] = {}
-    with _submitter(_worker_count(workers, len(clips))) as submit:
+    with submitter(workers, len(clips)) as submit:
         jobs = {submit(_decode_into, file, len(clips), row, clip, spec): row for row, clip in enumerate(clips)}
         for job in tqdm(as_completed(jobs), total=len(jobs), desc=title, unit="clip", disable=None, leave=False):
             problem = _result(job)
@@ -104,42 +98,6 @@ def _allocate(file: Path, shape: tuple[int, ...]) -> None:
             "lower --frame-choices, --num-frames or --size"
         )
     np.memmap(file, dtype=np.uint8, mode="w+", shape=shape).flush()
-
-
-def _worker_count(workers: int, clips: int) -> int:
-    return min(workers if workers >= 0 else os.cpu_count() or 1, _MAX_WORKERS, clips)
-
-
-@contextmanager
-def _submitter(workers: int) -> Iterator[Callable[..., Future[Any]]]:
-    """``submit`` of a pool of fresh processes, or of none where ``workers`` is 0. Threads of FFmpeg and torch do not fork."""
-    if workers == 0:
-        yield _run_here
-        return
-    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_follow_parent)
-    try:
-        yield pool.submit
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _run_here(function: Callable[..., Any], *arguments: Any) -> Future[Any]:
-    done: Future[Any] = Future()
-    done.set_result(function(*arguments))
-    return done
-
-
-def _follow_parent() -> None:
-    """Ctrl-C is the parent's to handle; but where the parent is killed, a worker would wait for jobs for ever."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
-
-
-def _leave_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _result(job: Future[Any]) -> SkippedClip | None:

@@ -2,40 +2,57 @@
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 
 from clips.errors import CommandError
 
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+
 
 @dataclass(frozen=True)
 class Device:
-    """A processor and whether bf16 is worth using on it."""
+    """A processor and the precision in which convolutions and matrix products are computed there; weights stay fp32."""
 
     torch_device: torch.device
-    bf16: bool
+    precision: Literal["fp32", "bf16", "fp16"]
     note: str
     """One line for the user."""
 
     def autocast(self) -> AbstractContextManager[object]:
-        """bf16 for convolutions and matrix products where the processor has it; weights stay fp32."""
-        return torch.autocast(self.torch_device.type, dtype=torch.bfloat16) if self.bf16 else nullcontext()
+        """Half precision for convolutions and matrix products, where it is chosen."""
+        if self.precision == "fp32":
+            return nullcontext()
+        dtype = torch.bfloat16 if self.precision == "bf16" else torch.float16
+        return torch.autocast(self.torch_device.type, dtype=dtype)
+
+    def scaler(self) -> torch.amp.GradScaler:
+        """Keeps gradients in the range of fp16; does nothing in other precisions."""
+        return torch.amp.GradScaler(self.torch_device.type, enabled=self.precision == "fp16")
 
 
-def choose_device(device: str = "auto", precision: str = "auto") -> Device:
-    """``device`` auto, cpu or cuda; ``precision`` auto, fp32 or bf16.
+def choose_device(device: str = "auto", precision: Precision = "auto") -> Device:
+    """``device`` auto, cpu or cuda.
 
-    Raises: CommandError: CUDA was asked for and is not there.
+    Raises: CommandError: CUDA was asked for and is not there, or fp16 on a CPU.
     """
     if device == "cuda" and not torch.cuda.is_available():
         raise CommandError("--device cuda: torch sees no CUDA device here; use --device cpu or install the driver")
     on_cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
+    if precision == "fp16" and not on_cuda:
+        raise CommandError("--precision fp16 is for GPUs; on a CPU use bf16 or fp32")
     chosen = torch.device("cuda" if on_cuda else "cpu")
-    fast = torch.cuda.is_bf16_supported(including_emulation=False) if on_cuda else _cpu_has_bf16()
-    bf16 = precision == "bf16" or (precision == "auto" and fast)
-    why = "" if bf16 or precision == "fp32" else " (bf16 is off: this processor has no bf16 instructions)"
+    found, why = (precision, "") if precision != "auto" else _best_precision(on_cuda)
     name = torch.cuda.get_device_name(chosen) if on_cuda else f"CPU, {torch.get_num_threads()} threads"
-    return Device(chosen, bf16, f"{name}, {'bf16' if bf16 else 'fp32'}{why}")
+    return Device(chosen, found, f"{name}, {found}{why}")
+
+
+def _best_precision(on_cuda: bool) -> tuple[Literal["fp32", "bf16", "fp16"], str]:
+    """And why it is no faster one."""
+    if on_cuda:
+        return ("bf16", "") if torch.cuda.is_bf16_supported(including_emulation=False) else ("fp16", "")
+    return ("bf16", "") if _cpu_has_bf16() else ("fp32", " (bf16 is off: this processor has no bf16 instructions)")
 
 
 def _cpu_has_bf16() -> bool:

@@ -13,12 +13,13 @@ from typing import get_args
 
 from clips.errors import CommandError
 from clips.manifest import Precision
-from training.classification import classify_all
 from training.dataset import Dataset, LabelledClip, read_dataset
 from training.decoding import decode_clips
-from training.metrics import Metrics, measure
-from training.metrics_table import metrics_table
+from training.evaluation import Evaluation, evaluated
+from training.html_report import html_report
+from training.metrics_table import evaluation_text
 from training.model_source import TrainedModel, open_model
+from training.multi_view import Views, classify_views
 from training.split import split_dataset
 
 EXAMPLE = "clipserve evaluate models/my-model/1 my-clips"
@@ -30,6 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", type=Path, metavar="DATA", help="folder of class folders, or a CSV file")
     parser.add_argument("--split", choices=("val", "train", "all"), help="which clips [val for the model's own data, else all]")
     parser.add_argument("--variant", choices=get_args(Precision), help="file of a published model [int8 where there is one]")
+    parser.add_argument("--clips", type=int, default=1, metavar="N", help="views of each clip in time, averaged [1]")
+    parser.add_argument("--crops", type=int, default=1, choices=(1, 3, 5), help="views of each clip in space, averaged [1]")
+    parser.add_argument(
+        "--report", type=Path, metavar="FILE.html", help="write figures, plots and the worst mistakes as a page"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE as well")
     parser.add_argument("--workers", type=int, default=-1, metavar="N", help="processes that decode; -1 = one per core [-1]")
 
@@ -38,15 +44,22 @@ def run(args: argparse.Namespace) -> None:
     """Print the figures. Raises: CommandError, UsageError."""
     model = open_model(args.model, args.variant)
     chosen, which = _choose_clips(read_dataset(args.data), model, args.split)
+    views = Views(args.clips, args.crops)
     with TemporaryDirectory() as folder:
-        decoded, skipped = decode_clips(chosen, model.spec, Path(folder) / "clips.dat", args.workers, "decoding")
-        metrics = measure(classify_all(decoded, model.classify, "classifying"), decoded.targets(model.labels), model.labels)
-    for clip in skipped:
-        print(f"skipped: {clip.name}: {clip.message} ({clip.code})")
-    print(f"model: {model.title}\ndata: {args.data}, {which}, {metrics.clips} clips, {len(skipped)} skipped\n")
-    print(metrics_table(metrics, model.labels))
-    if args.json:
-        _write_json(args.json, model, metrics, [*map(str, (args.data, which))])
+        stored = views.stored(model.spec)
+        decoded, skipped = decode_clips(chosen, stored, Path(folder) / "clips.dat", args.workers, "decoding")
+        probabilities = classify_views(decoded, model.classify, model.spec, views, "classifying")
+        evaluation = evaluated(probabilities, decoded.targets(model.labels), model.labels, decoded.clips)
+        for clip in skipped:
+            print(f"skipped: {clip.name}: {clip.message} ({clip.code})")
+        data = f"{args.data}, {which}, {len(decoded)} clips of {evaluation.groups} groups, {len(skipped)} skipped"
+        print(f"model: {model.title}\ndata: {data}\nviews: {args.clips} in time, {args.crops} in space\n")
+        print(evaluation_text(evaluation, model.labels))
+        if args.json:
+            _write_json(args.json, model, evaluation, [str(args.data), which])
+        if args.report:
+            args.report.write_text(html_report(evaluation, model.labels, decoded, (model.title, data)), encoding="utf-8")
+            print(f"\nreport: {args.report}")
 
 
 def _choose_clips(dataset: Dataset, model: TrainedModel, part: str | None) -> tuple[list[LabelledClip], str]:
@@ -75,6 +88,6 @@ def _try_split(dataset: Dataset, model: TrainedModel) -> Dataset | None:
         return None
 
 
-def _write_json(file: Path, model: TrainedModel, metrics: Metrics, data: list[str]) -> None:
-    content = {"model": model.title, "data": data[0], "clips_used": data[1], "labels": model.labels, **metrics.as_dict()}
+def _write_json(file: Path, model: TrainedModel, evaluation: Evaluation, data: list[str]) -> None:
+    content = {"model": model.title, "data": data[0], "clips_used": data[1], "labels": model.labels, **evaluation.as_dict()}
     file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -21,25 +21,25 @@ _EXAMPLE_BATCH = 2
 class _Probabilities(nn.Module):
     """The classifier with its softmax; the argument's name becomes the name of the graph's input."""
 
-    def __init__(self, model: VideoClassifier) -> None:
+    def __init__(self, model: VideoClassifier, temperature: float) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.temperature = model, temperature
 
     def forward(self, clips: Tensor) -> Tensor:
         logits: Tensor = self.model(clips)
-        return logits.softmax(dim=1)
+        return (logits / self.temperature).softmax(dim=1)
 
 
-def export_fp32(model: VideoClassifier, spec: ClipSpec, file: Path) -> None:
+def export_fp32(model: VideoClassifier, spec: ClipSpec, file: Path, temperature: float = 1.0) -> None:
     """Write ``model`` as one ONNX file: ``clips`` uint8 (batch, frames, height, width, 3) -> ``probabilities`` float32.
 
-    ``batch`` is dynamic, the rest is fixed by ``spec``.
+    ``batch`` is dynamic, the rest is fixed by ``spec``. Logits are divided by ``temperature`` before the softmax.
     """
     example = torch.zeros((_EXAMPLE_BATCH, *spec.shape), dtype=torch.uint8)
     with warnings.catch_warnings(), _quiet_exporter():
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            _Probabilities(model.cpu().eval()),
+            _Probabilities(model.cpu().eval(), temperature),
             (example,),
             file,
             input_names=[INPUT],

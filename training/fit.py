@@ -1,17 +1,16 @@
 """The training loop, from top to bottom.
 
-Every epoch seeds itself from (seed, epoch), so a run that was interrupted and resumed equals one that was not.
+Every step seeds itself from (seed, epoch, step), so a run that was interrupted, anywhere, and resumed equals one that was not.
 """
 
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from typing import NoReturn
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
@@ -23,10 +22,13 @@ from training.device import Device
 from training.feeding import Batch, Batches
 from training.history import EpochResult, History, Tally
 from training.interruption import Interruption
+from training.losses import Loss
 from training.metrics import Metrics, measure
 from training.model import VideoClassifier
+from training.optimiser import freeze
 from training.run_folder import RunFolder
 from training.stages import Feeds, Stage, head_stage, main_stage
+from training.trained_teacher import Teacher
 
 
 @dataclass
@@ -35,8 +37,8 @@ class Fit:
 
     model: VideoClassifier
     feeds: Feeds
-    class_weights: Tensor | None
-    """(labels,), or None where all count the same."""
+    losses: Mapping[str, Loss]
+    """By stage."""
     template: Checkpoint
     """Labels, spec, settings and origin for the checkpoints."""
     config: TrainingConfig
@@ -44,63 +46,112 @@ class Fit:
     run: RunFolder
     interruption: Interruption
     history: History
+    teacher: Teacher | None = None
+
+    def __post_init__(self) -> None:
+        self.scaler = self.device.scaler()
 
     def fit(self, resumed: Checkpoint | None = None) -> None:
         """Train until the last epoch, or until macro-F1 stops rising; ``resumed`` is the ``last.pt`` to go on from.
 
-        Raises: KeyboardInterrupt: a signal came; ``last.pt`` has the last complete epoch. CommandError: the loss diverged.
+        Raises: KeyboardInterrupt: a signal came; ``last.pt`` has all up to its step, but for the head stage, which
+            takes seconds. CommandError: the loss diverged.
         """
         if self.history.epoch < self.config.head_epochs:
             self._run_stage(head_stage(self.model, self.feeds, self.config, self.device, self.interruption.check))
         stage = main_stage(self.model, self.feeds, self.config)
+        begun = None
         if resumed is not None and "optimiser" in resumed.training:
-            self._restore(stage, resumed)
-        self._run_stage(stage)
+            begun = self._restore(stage, resumed)
+        self._run_stage(stage, begun)
 
-    def _run_stage(self, stage: Stage) -> None:
+    def _run_stage(self, stage: Stage, begun: Tally | None = None) -> None:
+        """All epochs that are left; ``begun``: what was done of the first of them."""
         for epoch in stage.epochs[max(0, self.history.epoch + 1 - stage.epochs.start) :]:
             if stage.patience and self.history.epochs_without_gain(stage.name) >= stage.patience:
                 print(f"macro-F1 has not risen for {stage.patience} epochs: stopping early", flush=True)
                 break
-            tally = self._train_epoch(stage, epoch)
+            if self._is_out_of_time(stage):
+                print(f"the next epoch would not end within --hours {self.config.hours:g}: stopping", flush=True)
+                break
+            tally, begun = begun or Tally(), None
+            self._train_epoch(stage, epoch, tally)
             with stage.validated_weights(self.model) as own_weights:
                 self._record(stage, epoch, tally, self._validate(stage))
                 if stage.saves_every_epoch:
-                    self._save_last(stage, own_weights)
+                    self._save_last(stage, own_weights, Tally())
         if not stage.saves_every_epoch:
             self._checkpoint({"results": self.history.rows()}, {}).save(self.run.last)
 
-    def _train_epoch(self, stage: Stage, epoch: int) -> Tally:
-        torch.manual_seed(self.config.seed * 1_000_003 + epoch)
-        self.model.train_with_frozen_statistics(stage.frozen_statistics)
-        step = (epoch - stage.epochs.start) * len(stage.train)
-        tally = Tally(time.perf_counter())
-        with self._bar(stage, epoch) as bar:
-            for batch in stage.train.one_pass([self.config.seed, epoch]):
-                stage.schedule.set(step)
-                loss, correct = self._step(stage, batch)
-                tally.add(loss, correct, len(batch.targets), time.perf_counter())
+    def _train_epoch(self, stage: Stage, epoch: int, tally: Tally) -> None:
+        """The steps that are left of an epoch, into ``tally``. Raises: KeyboardInterrupt: a signal came; the step is saved."""
+        frozen = stage.frozen_stages(epoch - stage.epochs.start)
+        freeze(self.model, frozen)
+        self.model.train_mode(stage.batch_norm, frozen)
+        steps_before = (epoch - stage.epochs.start) * stage.steps
+        with self._bar(stage, epoch, tally.steps) as bar:
+            before = time.perf_counter()
+            for batch in stage.train.one_pass([self.config.seed, epoch], start=tally.steps):
+                torch.manual_seed(_step_seed(self.config.seed, epoch, tally.steps))
+                stage.schedule.set(steps_before + tally.steps // stage.accumulate_steps, self._time_share(tally))
+                loss, correct = self._step(stage, batch, tally.steps)
+                now = time.perf_counter()
+                tally.add(loss, correct, len(batch.targets), now - before)
+                before = now
                 bar.set_postfix_str(tally.line(), refresh=False)
                 bar.update()
-                self.interruption.check()
-                step += 1
-        return tally
+                if stage.ends_step(tally.steps - 1):  # gradients of half a step are not saved
+                    self._check_interruption(stage, tally)
 
-    def _step(self, stage: Stage, batch: Batch) -> tuple[float, int]:
-        """One step of the optimiser; returns the loss and the number of clips that were right."""
-        with self.device.autocast():
-            logits = stage.forward(batch.inputs).float()
-        loss = F.cross_entropy(logits, batch.targets, self.class_weights, label_smoothing=self.config.label_smoothing)
-        stage.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        if self.config.gradient_clip:
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip)
-        stage.optimiser.step()
-        if stage.average:
-            stage.average.update(self.model)
+    def _time_share(self, tally: Tally) -> float:
+        """How much of the time for all epochs has passed; 0 where there is no bound."""
+        passed = sum(row.seconds for row in self.history.results) + tally.seconds
+        return passed / (3600 * self.config.hours) if self.config.hours else 0.0
+
+    def _is_out_of_time(self, stage: Stage) -> bool:
+        """Whether another epoch as long as the last one of the stage would be too long."""
+        before = [row.seconds for row in self.history.results if row.stage == stage.name]
+        return bool(before) and self._time_share(Tally(seconds=before[-1])) > 1
+
+    def _check_interruption(self, stage: Stage, tally: Tally) -> None:
+        try:
+            self.interruption.check()
+        except KeyboardInterrupt:
+            if stage.saves_every_epoch:
+                with stage.validated_weights(self.model) as own_weights:
+                    self._save_last(stage, own_weights, tally)
+            raise
+
+    def _step(self, stage: Stage, batch: Batch, number: int) -> tuple[float, int]:
+        """One batch, and a step of the optimiser where its turn has come; the loss, and the number of clips that were right."""
+        logits, loss = self._logits_and_loss(stage, batch)
+        if number % stage.accumulate_steps == 0:
+            stage.optimiser.zero_grad(set_to_none=True)
+        self.scaler.scale(loss * len(batch.targets) / stage.clips_in_step(number)).backward()  # type: ignore[no-untyped-call]
+        if stage.ends_step(number):
+            if self.config.gradient_clip:
+                self.scaler.unscale_(stage.optimiser)
+                torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip)
+            self.scaler.step(stage.optimiser)
+            self.scaler.update()
+            if stage.average:
+                stage.average.update(self.model)
         if not math.isfinite(loss.item()):
             raise CommandError("the loss is no longer a number; lower --learning-rate or use --precision fp32")
-        return loss.item(), int((logits.argmax(dim=1) == batch.targets).sum())
+        return loss.item(), int((logits.argmax(dim=1) == batch.targets.argmax(dim=1)).sum())
+
+    def _logits_and_loss(self, stage: Stage, batch: Batch) -> tuple[Tensor, Tensor]:
+        """(batch, labels), and what is to be made small, from the labels and, where there is one, the teacher."""
+        loss = self.losses[stage.name]
+        if self.teacher is None or batch.all_frames is None:
+            with self.device.autocast():
+                logits = stage.forward(batch.inputs).float()
+            return logits, loss(logits, batch.targets)
+        with self.device.autocast():
+            features = self.model.embedding(self.model.features(batch.inputs))
+            logits = self.model.head(self.model.dropout(features)).float()
+        label_loss = loss(logits, batch.targets)
+        return logits, self.teacher.loss(label_loss, logits, features.float(), batch.all_frames)
 
     def _validate(self, stage: Stage) -> Metrics:
         self.model.eval()
@@ -116,25 +167,37 @@ class Fit:
             self._checkpoint({}, metrics.headline()).save(self.run.best)
         self.run.write_results(self.history.rows())
 
-    def _save_last(self, stage: Stage, own_weights: dict[str, Tensor]) -> None:
-        """Called while the averaged weights are in the model; ``own_weights`` are those that training goes on with."""
-        state = {"optimiser": stage.optimiser.state_dict(), "own_weights": own_weights}
+    def _save_last(self, stage: Stage, own_weights: dict[str, Tensor], tally: Tally) -> None:
+        """Called while the averaged weights are in the model; ``own_weights`` are those that training goes on with.
+
+        ``tally``: what was done of the next epoch.
+        """
+        state = {"optimiser": stage.optimiser.state_dict(), "own_weights": own_weights, "tally": asdict(tally)}
+        state["scaler"] = self.scaler.state_dict()
         steps = stage.average.steps if stage.average else 0
         self._checkpoint({"results": self.history.rows(), "average_steps": steps, **state}, {}).save(self.run.last)
 
-    def _restore(self, stage: Stage, resumed: Checkpoint) -> None:
+    def _restore(self, stage: Stage, resumed: Checkpoint) -> Tally:
+        """Everything as it was; returns what was done of the next epoch."""
         stage.optimiser.load_state_dict(resumed.training["optimiser"])
+        self.scaler.load_state_dict(resumed.training["scaler"])
         if stage.average:
             stage.average.restore(resumed.model, resumed.training["average_steps"])
             self.model.load_state_dict(resumed.training["own_weights"])
+        return Tally(**resumed.training["tally"])
 
     def _checkpoint(self, training: dict[str, object], metrics: dict[str, float]) -> Checkpoint:
         changed = {"model": self.model.state_dict(), "epoch": self.history.epoch, "metrics": metrics, "training": training}
         return Checkpoint(**{**vars(self.template), **changed})
 
-    def _bar(self, stage: Stage, epoch: int) -> "tqdm[NoReturn]":
+    def _bar(self, stage: Stage, epoch: int, done: int) -> "tqdm[NoReturn]":
         title = f"epoch {epoch}/{self.config.total_epochs} {stage.name}"
-        return tqdm(total=len(stage.train), desc=title, unit="batch", disable=None, leave=False)
+        return tqdm(total=len(stage.train), initial=done, desc=title, unit="batch", disable=None, leave=False)
+
+
+def _step_seed(*numbers: int) -> int:
+    """Of dropout and whatever else torch draws in one step."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0])
 
 
 @torch.no_grad()
@@ -147,5 +210,5 @@ def predict(
         with device.autocast():
             logits = forward(batch.inputs)
         probabilities.append(logits.float().softmax(dim=1).cpu().numpy())
-        targets.append(batch.targets.cpu().numpy())
+        targets.append(batch.targets.argmax(dim=1).cpu().numpy())
     return np.concatenate(probabilities), np.concatenate(targets)

@@ -11,19 +11,20 @@ from training.metrics import Metrics
 class Tally:
     """A training epoch so far."""
 
-    started: float
-    """Seconds of a monotonic clock."""
+    steps: int = 0
     seconds: float = 0.0
+    """The wait for batches included."""
     clips: int = 0
     correct: int = 0
     loss_sum: float = 0.0
 
-    def add(self, loss: float, correct: int, clips: int, now: float) -> None:
-        """Count one batch: mean loss, clips that were right, clips, the clock."""
+    def add(self, loss: float, correct: int, clips: int, seconds: float) -> None:
+        """Count one batch: mean loss, clips that were right, clips, how long it took."""
+        self.steps += 1
         self.loss_sum += loss * clips
         self.correct += correct
         self.clips += clips
-        self.seconds = now - self.started
+        self.seconds += seconds
 
     def line(self) -> str:
         """For the progress bar."""

@@ -5,7 +5,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, log_loss, precision_recall_fscore_support, recall_score
+from sklearn.metrics import (
+    accuracy_score,
+    average_precision_score,
+    confusion_matrix,
+    f1_score,
+    log_loss,
+    precision_recall_fscore_support,
+    recall_score,
+)
 
 Probabilities = NDArray[np.floating[Any]]
 Targets = NDArray[np.int64]
@@ -31,6 +39,8 @@ class Metrics:
     top5_accuracy: float
     macro_f1: float
     balanced_accuracy: float
+    mean_average_precision: float
+    """Each label against all others."""
     loss: float
     """Mean cross-entropy, nats."""
     per_class: list[ClassMetrics]
@@ -48,6 +58,7 @@ class Metrics:
             "top5_accuracy": self.top5_accuracy,
             "macro_f1": self.macro_f1,
             "balanced_accuracy": self.balanced_accuracy,
+            "mean_average_precision": self.mean_average_precision,
             "loss": self.loss,
         }
 
@@ -64,6 +75,9 @@ def measure(probabilities: Probabilities, targets: Targets, labels: list[str]) -
         top5_accuracy=_top_accuracy(probabilities, targets, 5),
         macro_f1=float(f1_score(targets, predicted, labels=present, average="macro", zero_division=0)),
         balanced_accuracy=float(recall_score(targets, predicted, labels=present, average="macro", zero_division=0)),
+        mean_average_precision=float(
+            np.mean([average_precision_score(targets == label, probabilities[:, label]) for label in present])
+        ),
         loss=float(log_loss(targets, _normalised(probabilities), labels=everything)),
         per_class=[
             ClassMetrics(*row) for row in zip(labels, *map(np.ndarray.tolist, (precision, recall, f1, support)), strict=True)

@@ -1,6 +1,21 @@
 """Metrics as text for a terminal."""
 
+from training.evaluation import Evaluation
 from training.metrics import Metrics
+
+
+def evaluation_text(evaluation: Evaluation, labels: list[str]) -> str:
+    """The table of the metrics, their intervals and the calibration."""
+    return "\n\n".join((metrics_table(evaluation.metrics, labels), _certainty(evaluation)))
+
+
+def _certainty(evaluation: Evaluation) -> str:
+    ranges = "   ".join(f"{name} {low:.1%} to {high:.1%}" for name, (low, high) in evaluation.intervals.items())
+    return (
+        f"95% intervals, groups drawn again: {ranges}\n"
+        f"calibration: expected error {evaluation.reliability.error:.3f}; at temperature {evaluation.temperature:.2f}, "
+        f"fitted on these clips, {evaluation.calibrated_error:.3f}"
+    )
 
 
 def metrics_table(metrics: Metrics, labels: list[str]) -> str:
@@ -11,7 +26,8 @@ def metrics_table(metrics: Metrics, labels: list[str]) -> str:
 def _headline(metrics: Metrics) -> str:
     return (
         f"accuracy {metrics.accuracy:.1%}   top-5 {metrics.top5_accuracy:.1%}   macro-F1 {metrics.macro_f1:.3f}   "
-        f"balanced accuracy {metrics.balanced_accuracy:.1%}   loss {metrics.loss:.3f}"
+        f"balanced accuracy {metrics.balanced_accuracy:.1%}   mAP {metrics.mean_average_precision:.3f}   "
+        f"loss {metrics.loss:.3f}"
     )
 
 

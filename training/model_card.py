@@ -3,7 +3,8 @@
 Source: Mitchell et al., Model cards for model reporting, arXiv:1810.03993.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from clips import Manifest
 from training.checkpoint import Origin
@@ -16,7 +17,7 @@ def model_card(manifest: Manifest, origin: Origin, metrics: Metrics, parities: S
     spec, training = manifest.clip_spec, manifest.training
     return f"""# {manifest.name}, version {manifest.version}
 
-ResNet-50 on {spec.num_frames} frames of {spec.height} x {spec.width} px, features averaged over the frames;
+{_network(training.configuration)}, on {spec.num_frames} frames of {spec.height} x {spec.width} px;
 {len(manifest.labels)} labels: {", ".join(manifest.labels)}.
 
 ## Data
@@ -42,10 +43,27 @@ ResNet-50 on {spec.num_frames} frames of {spec.height} x {spec.width} px, featur
 - The best epoch was chosen on these same {metrics.clips} clips, so the figures are a little optimistic;
   one clip is {100 / metrics.clips:.1f} points.
 - The model knows these {len(manifest.labels)} labels only and gives every video one of them, whatever it shows.
-- Averaging over frames ignores their order: actions that differ only in direction in time look the same.
 - Frames come from the whole video; in a long video with a short action most of them miss it.
-- People, places and cameras unlike those of the data set lower the accuracy.
+{_blindness(training.configuration)}- People, places and cameras unlike those of the data set lower the accuracy.
 """
+
+
+def _network(configuration: Mapping[str, Any]) -> str:
+    names = {"resnet18": "ResNet-18", "resnet34": "ResNet-34", "resnet50": "ResNet-50"}
+    over_time = {
+        "average": "features averaged over the frames",
+        "attention": "features averaged over the frames with learnt weights",
+        "shift": "with temporal shift, features averaged over the frames",
+        "lstm": "with an LSTM over the frames",
+        "transformer": "with a transformer encoder over the frames",
+    }
+    return f"{names[configuration.get('backbone', 'resnet50')]} {over_time[configuration.get('temporal', 'average')]}"
+
+
+def _blindness(configuration: Mapping[str, Any]) -> str:
+    if configuration.get("temporal", "average") not in {"average", "attention"}:
+        return ""
+    return "- Averaging over frames ignores their order: actions that differ only in direction in time look the same.\n"
 
 
 def _headline(metrics: Metrics) -> str:

@@ -29,11 +29,14 @@ from onnxruntime.transformers.onnx_model import OnnxModel
 INPUT, OUTPUT = "clips", "probabilities"
 VERSION = str(onnxruntime.__version__)
 
-# Only what the CPU has integer kernels for; normalisation, mean over frames and softmax stay in float.
-_QUANTISED_OPERATORS = ["Conv", "Add", "MaxPool", "Gemm"]
+# Only what the CPU has integer kernels for; normalisation and what comes after the trunk stay in float.
+_QUANTISED_OPERATORS = ["Conv", "Add", "MaxPool"]
 
-# Pixels, means, logits and probabilities: half precision has 11 bits, and there is little to compute.
-_FULL_PRECISION_OPERATORS = ["Cast", "Sub", "Div", "ReduceMean", "Reshape", "Gather", "Gemm", "Softmax"]
+# Pixels: half precision has 11 bits. What comes after the trunk stays in fp32 too, since there is little to compute.
+_FULL_PRECISION_OPERATORS = ["Cast", "Sub", "Div", "ReduceMean"]
+
+_POOLING = ("ReduceMean", "GlobalAveragePool")
+"""How the trunk ends."""
 
 # Activations are cut off at a percentile, since a few outliers would coarsen the steps for all others: on 49 validation
 # clips probabilities then moved by 0.0038 on average, with the full range (MinMax) by 0.0052. onnxruntime holds the
@@ -91,6 +94,7 @@ def quantise(model: Path, target: Path, calibration_clips: Iterable[ClipArray]) 
             per_channel=True,
             reduce_range=True,
             op_types_to_quantize=_QUANTISED_OPERATORS,
+            nodes_to_exclude=_above_trunk(onnx.load(prepared).graph),  # there is little to compute, and much to lose
             calibrate_method=CalibrationMethod.Percentile,
             extra_options=_CALIBRATION,
         )
@@ -98,12 +102,38 @@ def quantise(model: Path, target: Path, calibration_clips: Iterable[ClipArray]) 
 
 def halve(model: Path, target: Path) -> None:
     """Write the fp16 form of ``model`` (fp32) to ``target``: half precision from the first convolution to the last."""
+    whole = onnx.load(model)
     kept = [*DEFAULT_OP_BLOCK_LIST, *_FULL_PRECISION_OPERATORS]
-    halved = convert_float_to_float16(onnx.load(model), keep_io_types=True, op_block_list=kept)
+    above = _above_trunk(whole.graph)
+    halved = convert_float_to_float16(whole, keep_io_types=True, op_block_list=kept, node_block_list=above)
+    _remove_repetitions(halved.graph)
     _remove_detours(halved.graph)
     OnnxModel(halved).topological_sort()  # the converter puts its casts at the end
     onnx.checker.check_model(halved, full_check=True)
     onnx.save(halved, target)
+
+
+def _above_trunk(graph: onnx.GraphProto) -> list[str]:
+    """Names of the nodes that get the pooled features of frames, directly or not: temporal pooling, head, softmax."""
+    nodes = list(graph.node)  # each after those that it reads from
+    last = max(at for at, node in enumerate(nodes) if node.op_type == "Conv")
+    pooling = next(node for node in nodes[last:] if node.op_type in _POOLING)
+    reached = set(pooling.output)
+    above = []
+    for node in nodes:
+        if reached.intersection(node.input):
+            reached.update(node.output)
+            above.append(node.name)
+    return above
+
+
+def _remove_repetitions(graph: onnx.GraphProto) -> None:
+    """The converter casts a value anew, under the same name, for each operator that reads it."""
+    made: set[str] = set()
+    for node in list(graph.node):
+        if node.op_type == "Cast" and node.output[0] in made:
+            graph.node.remove(node)
+        made.update(node.output)
 
 
 def _remove_detours(graph: onnx.GraphProto) -> None:

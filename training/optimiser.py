@@ -1,6 +1,7 @@
 """Which weights learn how fast: a rate per stage, warm-up and cosine, no decay on biases and batch norm."""
 
 import math
+from typing import Literal
 
 from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
@@ -8,12 +9,29 @@ from torch.optim import SGD, AdamW, Optimizer
 from training.config import TrainingConfig
 from training.model import STAGES, VideoClassifier
 
+ScheduleShape = Literal["cosine", "step", "constant"]
+
+_STEPS_AT = (0.4, 0.8)
+"""Shares of the steps at which ``step`` falls to a tenth. Source: the recipes of arXiv:1811.08383."""
+
 
 def freeze(model: VideoClassifier, stages: int) -> None:
     """The first ``stages`` of ``STAGES`` get no gradient, the others do."""
     for depth, stage in enumerate(STAGES):
         for parameter in model.stage_parameters(stage):
             parameter.requires_grad_(depth >= stages)
+
+
+def frozen_stages(config: TrainingConfig, epoch: int) -> int:
+    """How many of ``STAGES`` stay as they are in ``epoch`` of the main stage, counted from 0.
+
+    unfreeze_epochs 2, frozen_stages 3:   epoch 0 1 2 3 4    head alone, then with layer4, then with layer3
+                                                5 5 4 4 3
+    Source: gradual unfreezing, arXiv:1801.06146.
+    """
+    if not config.unfreeze_epochs:
+        return config.frozen_stages
+    return max(config.frozen_stages, len(STAGES) - 1 - epoch // config.unfreeze_epochs)
 
 
 def head_optimiser(model: VideoClassifier, config: TrainingConfig) -> Optimizer:
@@ -45,26 +63,29 @@ def _groups(parameters: list[nn.Parameter], rate: float, weight_decay: float) ->
 
 
 class Schedule:
-    """Learning rate at each step, as a factor on the peak of every group.
+    """Learning rate at each step of the optimiser, as a factor on the peak of every group.
 
     1 |   /--\\__
-      |  /       \\__        linear warm-up, then half a cosine
+      |  /       \\__        linear warm-up, then half a cosine, or steps down, or nothing more
     0 | /           \\___
     """
 
-    def __init__(self, optimiser: Optimizer, steps: int, warmup_steps: int, cosine: bool = True) -> None:
-        self._optimiser, self._steps, self._warmup_steps, self._cosine = optimiser, steps, warmup_steps, cosine
+    def __init__(self, optimiser: Optimizer, steps: int, warmup_steps: int, shape: ScheduleShape = "cosine") -> None:
+        self._optimiser, self._steps, self._warmup_steps, self._shape = optimiser, steps, warmup_steps, shape
 
-    def set(self, step: int) -> None:
-        """Set the rates for ``step``, counted from 0."""
+    def set(self, step: int, time_share: float = 0.0) -> None:
+        """Set the rates for ``step``, counted from 0, where so much of the time there is has passed (0 to 1)."""
         for group in self._optimiser.param_groups:
-            group["lr"] = group["peak_lr"] * self.factor(step)
+            group["lr"] = group["peak_lr"] * self.factor(step, time_share)
 
-    def factor(self, step: int) -> float:
+    def factor(self, step: int, time_share: float = 0.0) -> float:
         """0 to 1."""
+        step = max(step, math.floor(time_share * self._steps))
         if step < self._warmup_steps:
             return (step + 1) / (self._warmup_steps + 1)
-        if not self._cosine:
+        if self._shape == "constant":
             return 1.0
+        if self._shape == "step":
+            return 0.1 ** sum(step >= share * self._steps for share in _STEPS_AT)
         progress = (step - self._warmup_steps) / max(1, self._steps - self._warmup_steps)
         return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))

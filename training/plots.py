@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
@@ -10,7 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from training.calibration import Reliability
 from training.history import EpochResult
+from training.metrics import ClassMetrics
 
 _BLUE, _ORANGE, _GREY = "#2563a8", "#d9731a", "#8a8f98"
 # With more labels the cells are too small for numbers.
@@ -49,6 +51,33 @@ def plot_curves(results: Sequence[EpochResult], best_epoch: int, title: str, fil
         figure.savefig(file, dpi=130)
 
 
+class Curve(NamedTuple):
+    """One run."""
+
+    name: str
+    """Curves of one name have one colour."""
+    epochs: Sequence[int]
+    values: Sequence[float]
+
+
+def curves_figure(curves: Sequence[Curve], title: str) -> Figure:
+    """All of them in one plot."""
+    names = list(dict.fromkeys(curve.name for curve in curves))
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(9, 4.5), layout="constrained")
+        axes = figure.subplots()
+        for curve in curves:
+            first = next(each for each in curves if each.name == curve.name) is curve
+            axes.plot(
+                curve.epochs, curve.values, color=f"C{names.index(curve.name) % 10}", linewidth=1.4, marker=".",
+                label=curve.name if first else None,
+            )  # fmt: skip
+        axes.set(title=title, xlabel="epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.legend(frameon=False)
+    return figure
+
+
 def _panel(axes: Axes, title: str, epochs: list[int], **series: list[float]) -> None:
     """One line per series; a dot too where there are few epochs."""
     marker = "o" if len(epochs) < 30 else ""
@@ -73,6 +102,11 @@ def _mark(axes: Axes, results: Sequence[EpochResult], best_epoch: int) -> None:
 
 def plot_confusion_matrix(confusion: list[list[int]], labels: list[str], title: str, file: Path) -> None:
     """Counts in each cell, shaded by the share of the true class."""
+    confusion_figure(confusion, labels, title).savefig(file, dpi=130)
+
+
+def confusion_figure(confusion: list[list[int]], labels: list[str], title: str) -> Figure:
+    """Counts in each cell, shaded by the share of the true class."""
     counts = np.array(confusion)
     shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
     side = min(24.0, max(5.0, 0.62 * len(labels) + 2.5))
@@ -87,7 +121,55 @@ def plot_confusion_matrix(confusion: list[list[int]], labels: list[str], title: 
         if len(labels) <= _MAX_COUNTED:
             _write_counts(axes, counts, shares)
         figure.colorbar(image, ax=axes, label="% of the true class", shrink=0.8)
-        figure.savefig(file, dpi=130)
+    return figure
+
+
+def reliability_figure(found: Reliability) -> Figure:
+    """Accuracy over confidence, one dot for each bin with clips in it, the larger the more; on the diagonal the two agree."""
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(5.2, 5), layout="constrained")
+        axes = figure.subplots()
+        axes.plot([0, 100], [0, 100], color=_GREY, linestyle="--", linewidth=1)
+        confidence, accuracy = 100 * np.array(found.confidence), 100 * np.array(found.accuracy)
+        axes.plot(confidence, accuracy, color=_BLUE, linewidth=1)
+        axes.scatter(confidence, accuracy, s=12 + 400 * np.array(found.clips) / sum(found.clips), color=_BLUE)
+        axes.set(title="how often right, by how sure", xlabel="probability of the first label, %", ylabel="right, %")
+        axes.set(xlim=(0, 102), ylim=(-2, 102))
+    return figure
+
+
+def per_class_figure(rows: Sequence[ClassMetrics]) -> Figure:
+    """F1 of each label, the best on top."""
+    ordered = sorted(rows, key=lambda row: row.f1)
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(8, max(2.0, 0.28 * len(ordered) + 0.8)), layout="constrained")
+        axes = figure.subplots()
+        axes.barh([row.label for row in ordered], [row.f1 for row in ordered], color=_BLUE, height=0.7)
+        axes.set(xlim=(0, 1), title="F1")
+        axes.grid(visible=False, axis="y")
+    return figure
+
+
+def counts_figure(counts: Sequence[tuple[str, int]], title: str) -> Figure:
+    """A bar for each name, the first on top."""
+    names, values = [name for name, _ in reversed(counts)], [count for _, count in reversed(counts)]
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(8, max(2.0, 0.28 * len(counts) + 0.8)), layout="constrained")
+        axes = figure.subplots()
+        axes.bar_label(axes.barh(names, values, color=_BLUE, height=0.7), padding=3, fontsize=8)
+        axes.set(title=title)
+        axes.grid(visible=False, axis="y")
+    return figure
+
+
+def histogram_figure(values: Sequence[float], unit: str) -> Figure:
+    """How many clips have which value."""
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(8, 3), layout="constrained")
+        axes = figure.subplots()
+        axes.hist(values, bins=30, color=_BLUE)
+        axes.set(xlabel=unit, ylabel="clips")
+    return figure
 
 
 def _write_counts(axes: Axes, counts: np.ndarray, shares: np.ndarray) -> None:

@@ -27,7 +27,7 @@ PRESETS = MappingProxyType(
                 "schedule": "constant",
                 "warmup_epochs": 0.0,
                 "gradient_clip": 0.0,
-                "freeze_batch_norm": False,
+                "batch_norm": "trained",
                 "ema_decay": 0.0,
                 "head_epochs": 0,
                 "dropout": 0.0,
@@ -44,7 +44,7 @@ PRESETS = MappingProxyType(
 
 # Frozen or slowed layers, and their statistics, are worth nothing when they start at random.
 _FROM_SCRATCH = MappingProxyType[str, Any](
-    {"head_epochs": 0, "frozen_stages": 0, "stage_decay": 1.0, "freeze_batch_norm": False, "learning_rate": 0.02}
+    {"head_epochs": 0, "frozen_stages": 0, "stage_decay": 1.0, "batch_norm": "trained", "learning_rate": 0.02}
 )
 
 

@@ -14,15 +14,18 @@ from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
+
 from clips import GoldenClip, Manifest, TrainingProvenance, Variant, load_clip
 from clips.errors import UsageError
 from clips.manifest import Precision
+from training.calibration import at_temperature, fit_temperature, reliability
 from training.checkpoint import Checkpoint
 from training.classification import classify_all
 from training.decoding import DecodedClips, decode_clips
 from training.golden import TOLERANCE, write_golden_video
 from training.held_out import calibration_clips, training_data
-from training.metrics import Metrics, measure
+from training.metrics import measure
 from training.model_card import model_card
 from training.model_source import torch_classify
 from training.onnx_runtime import VERSION, OnnxClassifier
@@ -49,6 +52,8 @@ class Publication:
     strict: bool = False
     """A refused variant stops everything, instead of being left out."""
     calibration_clips: int = 128
+    fits_temperature: bool = True
+    """Probabilities are made as sure as they are right on the validation clips."""
     licence: str = "not stated"
     notes: str = ""
     workers: int = -1
@@ -65,6 +70,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model-repository", type=Path, default=Path("models"), metavar="FOLDER", help="[models]")
     parser.add_argument(
         "--calibration-clips", type=int, default=128, metavar="N", help="training clips that set INT8 ranges [128]"
+    )
+    parser.add_argument(
+        "--temperature",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="make probabilities as sure as they are right, by one number fitted on the validation clips [yes]",
     )
     parser.add_argument("--licence", default="not stated", help="of the model, for the manifest and the model card")
     parser.add_argument("--notes", type=Path, metavar="FILE", help="Markdown on data and licence, for the model card")
@@ -84,6 +95,7 @@ def run(args: argparse.Namespace) -> None:
             variants=_parse_variants(args.variants) if args.variants else ("fp32", "int8"),
             strict=args.variants is not None,
             calibration_clips=args.calibration_clips,
+            fits_temperature=args.temperature,
             licence=args.licence,
             notes=args.notes.read_text(encoding="utf-8") if args.notes else "",
             workers=args.workers,
@@ -106,24 +118,36 @@ def publish(publication: Publication) -> Path:
     ):
         val, _ = decode_clips(dataset.part("val"), checkpoint.spec, Path(files) / "val.dat", publication.workers, "decoding")
         calibration, _ = decode_clips(chosen, checkpoint.spec, Path(files) / "train.dat", publication.workers, "decoding")
-        trial = _trial(checkpoint, calibration, val)
+        trial = _trial(checkpoint, calibration, val, publication.fits_temperature)
         kept = make_variants(trial, publication.variants, folder, publication.strict)
-        metrics = measure(trial.torch_probabilities, trial.targets, checkpoint.labels)
-        return _finish(folder, publication, checkpoint, metrics, kept)
+        return _finish(folder, publication, checkpoint, trial, kept)
 
 
-def _trial(checkpoint: Checkpoint, calibration: DecodedClips, val: DecodedClips) -> Trial:
-    probabilities = classify_all(val, torch_classify(checkpoint), "torch")
-    return Trial(checkpoint.classifier(), checkpoint.spec, calibration, val, val.targets(checkpoint.labels), probabilities)
+def _trial(checkpoint: Checkpoint, calibration: DecodedClips, val: DecodedClips, fits_temperature: bool) -> Trial:
+    probabilities, targets = classify_all(val, torch_classify(checkpoint), "torch"), val.targets(checkpoint.labels)
+    temperature = fit_temperature(probabilities, targets) if fits_temperature else 1.0
+    if fits_temperature:
+        mended = at_temperature(probabilities, temperature).astype(np.float32)
+        before, after = (reliability(each, targets).error for each in (probabilities, mended))
+        print(
+            f"calibration: temperature {temperature:.2f}, expected error {before:.3f} before, {after:.3f} with it", flush=True
+        )
+        probabilities = mended
+    return Trial(checkpoint.classifier(), checkpoint.spec, calibration, val, targets, probabilities, temperature)
 
 
 def _finish(
-    folder: Path, publication: Publication, checkpoint: Checkpoint, metrics: Metrics, kept: Sequence[tuple[Variant, Parity]]
+    folder: Path, publication: Publication, checkpoint: Checkpoint, trial: Trial, kept: Sequence[tuple[Variant, Parity]]
 ) -> Path:
     """Golden clip, report, manifest, rename; again under the next number if somebody else took this one."""
+    metrics = measure(trial.torch_probabilities, trial.targets, checkpoint.labels)
+    figures = metrics.headline() | {
+        "calibration_error": reliability(trial.torch_probabilities, trial.targets).error,
+        "temperature": trial.temperature,
+    }
     golden = _golden(folder, checkpoint, [variant.precision for variant, _ in kept])
     while True:
-        manifest = _manifest(publication, checkpoint, metrics, [variant for variant, _ in kept], golden)
+        manifest = _manifest(publication, checkpoint, figures, [variant for variant, _ in kept], golden)
         card = model_card(manifest, checkpoint.provenance, metrics, [parity for _, parity in kept], publication.notes)
         write_report(folder / "report", card, metrics, checkpoint.labels, [parity for _, parity in kept])
         copy_curves(publication.checkpoint.parent, folder / "report")
@@ -143,7 +167,7 @@ def _golden(folder: Path, checkpoint: Checkpoint, precisions: list[Precision]) -
 
 
 def _manifest(
-    publication: Publication, checkpoint: Checkpoint, metrics: Metrics, variants: list[Variant], golden: GoldenClip
+    publication: Publication, checkpoint: Checkpoint, figures: dict[str, float], variants: list[Variant], golden: GoldenClip
 ) -> Manifest:
     return Manifest(
         name=publication.name,
@@ -152,7 +176,7 @@ def _manifest(
         clip_spec=checkpoint.spec,
         variants=variants,
         golden=golden,
-        metrics=metrics.headline(),
+        metrics=figures,
         training=_provenance(checkpoint),
         licence=publication.licence,
         created_at=datetime.now(UTC),
@@ -163,7 +187,7 @@ def _provenance(checkpoint: Checkpoint) -> TrainingProvenance:
     """Names of files, not paths: a path says more about the machine of its owner than about the model."""
     config, origin = checkpoint.settings, checkpoint.provenance
     settings = config.model_dump(mode="json", exclude={"name", "device", "workers"})
-    settings |= {"dataset": origin.dataset, "weights": Path(config.weights).name}
+    settings |= {"dataset": origin.dataset, "weights": Path(config.weights).name, "teacher": Path(config.teacher).name}
     return TrainingProvenance(
         dataset=origin.dataset,
         dataset_fingerprint=origin.fingerprint,

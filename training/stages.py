@@ -1,13 +1,16 @@
 """The two stages of a run: the head on stored features, then the deeper layers on clips.
 
 stage   trained            batches                                  seconds per epoch
-head    linear layer       features, computed once per view         well under one
+head    temporal pooling   features, computed once per view         well under one
+        and linear layer
 main    deeper layers too  clips, drawn and augmented every time    minutes on a CPU
 """
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
+from math import ceil
 
 import torch
 from torch import Tensor
@@ -17,9 +20,9 @@ from tqdm import tqdm
 from training.config import TrainingConfig
 from training.device import Device
 from training.feeding import Batch, Batches, FeatureBatches, TrainingBatches, ValidationBatches
-from training.model import STAGES, VideoClassifier
+from training.model import STAGES, BatchNorm, VideoClassifier
 from training.moving_average import MovingAverage
-from training.optimiser import Schedule, freeze, head_optimiser, main_optimiser
+from training.optimiser import Schedule, freeze, frozen_stages, head_optimiser, main_optimiser
 
 _HEAD_BATCH = 64
 
@@ -37,12 +40,30 @@ class Stage:
     """Inputs of the batches to logits (batch, labels)."""
     optimiser: Optimizer
     schedule: Schedule
-    frozen_statistics: bool
+    batch_norm: BatchNorm
+    frozen_stages: Callable[[int], int]
+    """How many of ``STAGES`` stay as they are in an epoch of this stage, counted from 0."""
+    accumulate_steps: int
+    """Batches whose gradients make one step of the optimiser."""
     average: MovingAverage | None
     patience: int
     """Epochs without a better macro-F1 after which the stage ends; 0 = never."""
     saves_every_epoch: bool
     """Whether ``last.pt`` is worth writing after each epoch; a stage of seconds is run again instead."""
+
+    @property
+    def steps(self) -> int:
+        """Of the optimiser, in one epoch."""
+        return ceil(len(self.train) / self.accumulate_steps)
+
+    def ends_step(self, batch: int) -> bool:
+        """Whether the optimiser takes a step after the batch of this number; the last one of an epoch may have fewer."""
+        return (batch + 1) % self.accumulate_steps == 0 or batch + 1 == len(self.train)
+
+    def clips_in_step(self, batch: int) -> int:
+        """Of all batches of the step to which the batch of this number belongs."""
+        first = (batch - batch % self.accumulate_steps) * self.train.batch_size
+        return min(self.accumulate_steps * self.train.batch_size, self.train.clips() - first)
 
     def validated_weights(self, model: VideoClassifier) -> AbstractContextManager[dict[str, Tensor]]:
         """The model has the weights to validate and keep inside; its own, if they are others, are handed out."""
@@ -72,7 +93,9 @@ def head_stage(
         forward=model.classify,
         optimiser=optimiser,
         schedule=Schedule(optimiser, config.head_epochs * len(train), warmup_steps=0),
-        frozen_statistics=True,
+        batch_norm="frozen",
+        frozen_stages=lambda _: len(STAGES) - 1,
+        accumulate_steps=1,
         average=None,
         patience=0,
         saves_every_epoch=False,
@@ -82,17 +105,19 @@ def head_stage(
 def main_stage(model: VideoClassifier, feeds: Feeds, config: TrainingConfig) -> Stage:
     """Everything that is not frozen, each stage of the network at its own rate."""
     freeze(model, config.frozen_stages)
-    optimiser, steps = main_optimiser(model, config), len(feeds.train)
+    optimiser, steps = main_optimiser(model, config), ceil(len(feeds.train) / config.accumulate_steps)
     warmup_steps = round(config.warmup_epochs * steps)
     return Stage(
         name="main",
         epochs=range(config.head_epochs + 1, config.total_epochs + 1),
         train=feeds.train,
         val=feeds.val,
-        forward=model,
+        forward=torch.compile(model) if config.compile else model,
         optimiser=optimiser,
-        schedule=Schedule(optimiser, config.epochs * steps, warmup_steps, config.schedule == "cosine"),
-        frozen_statistics=config.freeze_batch_norm,
+        schedule=Schedule(optimiser, config.epochs * steps, warmup_steps, config.schedule),
+        batch_norm=config.batch_norm,
+        frozen_stages=partial(frozen_stages, config),
+        accumulate_steps=config.accumulate_steps,
         average=MovingAverage(model, config.ema_decay) if config.ema_decay else None,
         patience=config.patience,
         saves_every_epoch=True,
@@ -111,17 +136,19 @@ def _stored_features(
         views.append(_features(model, tqdm(batches, title, len(feeds.train), disable=None, leave=False), device, check))
     val_batches = tqdm(feeds.val.one_pass(), "features, validation", len(feeds.val), disable=None, leave=False)
     val = _features(model, val_batches, device, check)
-    train = FeatureBatches(torch.stack([view.inputs for view in views]), views[0].targets, _HEAD_BATCH)
-    return train, FeatureBatches(val.inputs[None], val.targets, _HEAD_BATCH)
+    train = FeatureBatches(torch.stack([view.inputs for view in views]), views[0].targets, _HEAD_BATCH, shuffled=True)
+    return train, FeatureBatches(val.inputs[None], val.targets, _HEAD_BATCH, shuffled=False)
 
 
 @torch.no_grad()
 def _features(model: VideoClassifier, batches: Iterable[Batch], device: Device, check: Callable[[], None]) -> Batch:
-    """(clips, 2048) in the order of the batches."""
+    """(clips, frames, features) in the order of the batches; one frame, their mean, where no more is needed."""
+    blind = not list(model.temporal.parameters())
     features, targets = [], []
     for batch in batches:
         with device.autocast():
-            features.append(model.features(batch.inputs).float())
+            found = model.features(batch.inputs).float()
+        features.append(found.mean(dim=1, keepdim=True) if blind else found)
         targets.append(batch.targets)
         check()
     return Batch(torch.cat(features), torch.cat(targets))

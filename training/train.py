@@ -16,15 +16,18 @@ from training.augment import Augmentation
 from training.checkpoint import Checkpoint, Origin
 from training.class_weights import class_weights
 from training.config import TrainingConfig
+from training.config_file import config_text, read_config_file
 from training.dataset import Dataset, read_dataset
 from training.decoding import DecodedClips, SkippedClip, decode_clips
 from training.device import Device, choose_device
-from training.feeding import TrainingBatches, ValidationBatches
+from training.feeding import TrainingBatches, ValidationBatches, Variety, label_targets
 from training.fit import Fit, predict
 from training.flags import add_config_flags, chosen_settings
 from training.history import History
 from training.interruption import Interruption
+from training.losses import Loss
 from training.metrics import Metrics, measure
+from training.mixing import Mixing
 from training.model import VideoClassifier
 from training.outcome import write_outcome
 from training.presets import PRESETS, resolve_config
@@ -33,6 +36,7 @@ from training.repository import check_model_name
 from training.run_folder import RunFolder, check_resumable
 from training.split import split_dataset
 from training.stages import Feeds
+from training.trained_teacher import Teacher
 from training.weights import load_start_weights
 
 EXAMPLE = "clipserve train my-clips --name my-model --epochs 20 --size 160"
@@ -42,7 +46,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of ``clipserve train``."""
     parser.add_argument("folder", nargs="?", metavar="FOLDER", help="folder of class folders, or a CSV file")
     parser.add_argument("--name", help="of the model: small letters, digits, - and _")
-    parser.add_argument("--preset", choices=list(PRESETS), default="finetune", help="recipe to start from [finetune]")
+    parser.add_argument("--preset", choices=list(PRESETS), help="recipe to start from [finetune, or the one of --config]")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="settings as TOML; flags count more")
+    parser.add_argument(
+        "--print-config", action="store_true", help="print the settings of the run as a file for --config, and stop"
+    )
     parser.add_argument("--resume", type=Path, metavar="RUN_FOLDER", help="go on with an interrupted run, with its settings")
     parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="FOLDER", help="where run folders go [runs]")
     parser.add_argument(
@@ -60,6 +68,9 @@ def run(args: argparse.Namespace) -> None:
 
     Raises: CommandError: the run cannot go on. UsageError: the arguments do not fit. KeyboardInterrupt: it was stopped.
     """
+    if args.print_config:
+        print(config_text(_new_config(args)), end="")
+        return
     with Interruption().handled() as interruption:
         if args.resume:
             folder, config = _resumed(args)
@@ -81,6 +92,7 @@ def train(config: TrainingConfig, folder: RunFolder | None, runs: Path, interrup
     torch.backends.cudnn.benchmark = True  # every batch has one shape
     resumed = Checkpoint.load(folder.last) if folder is not None and folder.last.exists() else None
     model = _start_model(config, dataset, resumed)
+    teacher = Teacher.load(config, dataset.labels, device)
     folder = folder or RunFolder.create(runs, config)
     folder.write_split(dataset)
     _print_plan(dataset, device, folder)
@@ -91,13 +103,14 @@ def train(config: TrainingConfig, folder: RunFolder | None, runs: Path, interrup
         fit = Fit(
             model=model.to(device.torch_device),
             feeds=Feeds(_training_batches(decoded_train, dataset.labels, config, device), val),
-            class_weights=class_weights(decoded_train, dataset.labels, config.class_balance, device.torch_device),
+            losses=_losses(decoded_train, dataset, config, device),
             template=_template(dataset, config),
             config=config,
             device=device,
             run=folder,
             interruption=interruption,
             history=History(resumed.training["results"] if resumed else ()),
+            teacher=teacher,
         )
         _fit_or_say_how_to_resume(fit, resumed)
         metrics = _measure_best(folder, val, dataset.labels, device)
@@ -106,10 +119,18 @@ def train(config: TrainingConfig, folder: RunFolder | None, runs: Path, interrup
 
 
 def _new_config(args: argparse.Namespace) -> TrainingConfig:
-    if not args.folder or not args.name:
+    """Preset, then the file, then the flags."""
+    folder, name = (args.folder, args.name) if not args.print_config else (args.folder or "FOLDER", args.name or "name")
+    if not folder or not name:
         raise UsageError("give a FOLDER and --name, or --resume RUN_FOLDER")
-    check_model_name(args.name)
-    return resolve_config(args.preset, {"name": args.name, "dataset": args.folder, **chosen_settings(args)})
+    check_model_name(name)
+    chosen = (read_config_file(args.config) if args.config else {}) | chosen_settings(args)
+    preset = args.preset or chosen.get("preset", "finetune")
+    if preset not in list(PRESETS):
+        raise UsageError(f"--config {args.config}: there is no preset {preset!r}; there is {', '.join(PRESETS)}")
+    if chosen.get("preset", preset) != preset:
+        raise UsageError(f"--preset {preset}: {args.config} begins with the preset {chosen['preset']}; leave one of them out")
+    return resolve_config(preset, {**chosen, "name": name, "dataset": folder, "preset": preset})
 
 
 def _resumed(args: argparse.Namespace) -> tuple[RunFolder, TrainingConfig]:
@@ -118,16 +139,17 @@ def _resumed(args: argparse.Namespace) -> tuple[RunFolder, TrainingConfig]:
     check_resumable(folder)
     chosen = chosen_settings(args)
     fixed = sorted(chosen.keys() - {"device", "workers"})
-    if fixed or args.folder or args.name:
-        raise UsageError(f"--resume takes its settings from the run; leave out {fixed[0] if fixed else 'FOLDER and --name'}")
+    if fixed or args.folder or args.name or args.config or args.preset:
+        extra = fixed[0] if fixed else "FOLDER, --name, --preset and --config"
+        raise UsageError(f"--resume takes its settings from the run; leave out {extra}")
     return folder, config.model_copy(update=chosen)
 
 
 def _start_model(config: TrainingConfig, dataset: Dataset, resumed: Checkpoint | None) -> VideoClassifier:
     torch.manual_seed(config.seed)
-    model = VideoClassifier(len(dataset.labels), config.dropout)
+    model = VideoClassifier(len(dataset.labels), config.dropout, config.architecture)
     if resumed is None:
-        print(f"start: {load_start_weights(model, config.weights)}", flush=True)
+        print(f"start: {load_start_weights(model, config.weights, config.backbone)}", flush=True)
         return model
     if resumed.provenance.fingerprint != dataset.fingerprint():
         raise CommandError(f"{config.dataset} has changed since the run began; start a new run")
@@ -150,9 +172,19 @@ def _decode(dataset: Dataset, config: TrainingConfig, files: Path) -> tuple[Deco
 
 
 def _training_batches(decoded: DecodedClips, labels: list[str], config: TrainingConfig, device: Device) -> TrainingBatches:
-    augmentation = Augmentation(config.size, config.flip, config.crop_scale_min, config.colour)
-    targets = torch.from_numpy(decoded.targets(labels)).to(device.torch_device)
-    return TrainingBatches(decoded, targets, config.batch_size, config.num_frames, augmentation)
+    augmentation = Augmentation(config.size, config.flip, config.crop_scale_min, config.colour, config.rand_augment)
+    variety = Variety(
+        augmentation, Mixing(config.mixup, config.cutmix), config.balanced_sampling, for_teacher=bool(config.teacher)
+    )
+    targets = label_targets(decoded, labels).to(device.torch_device)
+    return TrainingBatches(decoded, targets, config.batch_size, config.num_frames, variety)
+
+
+def _losses(decoded: DecodedClips, dataset: Dataset, config: TrainingConfig, device: Device) -> dict[str, Loss]:
+    """Classes are weighed by rarity, but where they are drawn by it: the head's stage takes every clip once."""
+    weights = class_weights(decoded, dataset.labels, config.class_balance, device.torch_device)
+    kind = (config.loss, config.label_smoothing, config.focal_gamma)
+    return {"head": Loss(*kind, weights), "main": Loss(*kind, None if config.balanced_sampling else weights)}
 
 
 def _template(dataset: Dataset, config: TrainingConfig) -> Checkpoint:
@@ -167,7 +199,7 @@ def _fit_or_say_how_to_resume(fit: Fit, resumed: Checkpoint | None) -> None:
         with fit.interruption.deferred():
             fit.fit(resumed)
     except KeyboardInterrupt:
-        print(f"stopped after epoch {fit.history.epoch}; go on with: clipserve train --resume {fit.run.path}", flush=True)
+        print(f"stopped in epoch {fit.history.epoch + 1}; go on with: clipserve train --resume {fit.run.path}", flush=True)
         raise
 
 

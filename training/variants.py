@@ -32,7 +32,9 @@ class Trial:
     targets: NDArray[np.int64]
     """(clips,), of ``val``."""
     torch_probabilities: NDArray[np.float32]
-    """(clips, labels), of ``val``, in fp32."""
+    """(clips, labels), of ``val``, in fp32, at ``temperature``."""
+    temperature: float = 1.0
+    """Goes into the graph."""
 
 
 def make_variants(trial: Trial, wanted: Sequence[Precision], folder: Path, strict: bool) -> list[tuple[Variant, Parity]]:
@@ -41,7 +43,7 @@ def make_variants(trial: Trial, wanted: Sequence[Precision], folder: Path, stric
     Raises: CommandError: a file was refused and ``strict``, or none is left; the message has the figures.
     """
     fp32 = folder / FILES["fp32"]
-    export_fp32(trial.model, trial.spec, fp32)
+    export_fp32(trial.model, trial.spec, fp32, trial.temperature)
     kept, refused = [], []
     for precision in wanted:
         parity = _make(precision, fp32, trial)

@@ -8,41 +8,48 @@ from urllib.error import URLError
 
 import torch
 from torch import Tensor
-from torchvision.models import ResNet50_Weights
+from torchvision.models import ResNet18_Weights, ResNet34_Weights, ResNet50_Weights, WeightsEnum
 
 from clips.errors import CommandError
+from training.architecture import Backbone
 from training.model import VideoClassifier
 
-_IMAGENET = ResNet50_Weights.IMAGENET1K_V2
+_IMAGENET: dict[Backbone, WeightsEnum] = {
+    "resnet18": ResNet18_Weights.IMAGENET1K_V1,
+    "resnet34": ResNet34_Weights.IMAGENET1K_V1,
+    "resnet50": ResNet50_Weights.IMAGENET1K_V2,
+}
 _WRAPPERS = ("model", "state_dict")
 
 
-def load_start_weights(model: VideoClassifier, weights: str) -> str:
+def load_start_weights(model: VideoClassifier, weights: str, backbone: Backbone = "resnet50") -> str:
     """Fill ``model`` in place; returns what was loaded, in words.
 
     ``weights`` is ``imagenet``, ``none`` (the model keeps its random weights), or the path of a checkpoint of a run or
-    of a plain state dict with torchvision's names for ResNet-50. A head with other labels is left out.
+    of a plain state dict with torchvision's names for the model's backbone. A head with other labels, or another temporal
+    pooling, is left out.
 
     Raises: CommandError: the file is missing, is no checkpoint, does not fit, or cannot be downloaded.
     """
     if weights == "none":
         return "random weights"
     if weights == "imagenet":
-        return f"ImageNet weights {_IMAGENET}: " + load_state(model, imagenet_state(), "the ImageNet weights")
+        return f"ImageNet weights {_IMAGENET[backbone]}: " + load_state(model, imagenet_state(backbone), "the ImageNet weights")
     return f"{weights}: " + load_state(model, read_state(Path(weights)), weights)
 
 
-def imagenet_state() -> dict[str, Tensor]:
+def imagenet_state(backbone: Backbone = "resnet50") -> dict[str, Tensor]:
     """torchvision's state dict, from torch's cache folder or the network.
 
     Raises: CommandError: neither has it; the message names the file to put there.
     """
-    target = Path(torch.hub.get_dir()) / "checkpoints" / _IMAGENET.url.rsplit("/", 1)[-1]
+    weights = _IMAGENET[backbone]
+    target = Path(torch.hub.get_dir()) / "checkpoints" / weights.url.rsplit("/", 1)[-1]
     try:
-        return dict(_IMAGENET.get_state_dict(progress=True, check_hash=True))
+        return dict(weights.get_state_dict(progress=True, check_hash=True))
     except (URLError, OSError, RuntimeError, UnpicklingError) as problem:
         raise CommandError(
-            f"the ImageNet weights cannot be loaded ({problem}); download {_IMAGENET.url} to {target}, "
+            f"the ImageNet weights cannot be loaded ({problem}); download {weights.url} to {target}, "
             "or start from random weights with `--weights none`, or from a checkpoint with `--weights FILE`"
         ) from problem
 
@@ -58,7 +65,7 @@ def read_state(file: Path) -> dict[str, Tensor]:
         content = inner if isinstance(inner, Mapping) else content
     state = {str(key).removeprefix("module."): value for key, value in content.items() if isinstance(value, Tensor)}
     if not state:
-        raise CommandError(f"{file} holds no weights; expected best.pt or last.pt of a run, or a state dict of ResNet-50")
+        raise CommandError(f"{file} holds no weights; expected best.pt or last.pt of a run, or a state dict of a ResNet")
     return state
 
 
@@ -82,7 +89,7 @@ def read_torch_file(file: Path) -> Mapping[str, object]:
 
 
 def load_state(model: VideoClassifier, state: Mapping[str, Tensor], source: str) -> str:
-    """Copy every tensor of the trunk, and the head where its shape fits. Returns how much was loaded, in words.
+    """Copy every tensor of the trunk, and pooling and head where all of both fit. Returns how much was loaded, in words.
 
     Raises: CommandError: a tensor of the trunk is missing or has another shape.
     """
@@ -92,16 +99,17 @@ def load_state(model: VideoClassifier, state: Mapping[str, Tensor], source: str)
     unfit = [key for key in trunk if key not in given or given[key].shape != wanted[key].shape]
     if unfit:
         raise CommandError(
-            f"{source} does not fit ResNet-50: {len(unfit)} of {len(trunk)} tensors are missing or have another shape, "
+            f"{source} does not fit the backbone: {len(unfit)} of {len(trunk)} tensors are missing or have another shape, "
             f"such as {unfit[0].removeprefix('trunk.')}"
         )
-    fitting = {key: value for key, value in given.items() if key in wanted and value.shape == wanted[key].shape}
-    model.load_state_dict(fitting, strict=False)
-    with_head = "head.weight" in fitting and "head.bias" in fitting
+    above = [key for key in wanted if not key.startswith("trunk.")]
+    with_head = all(key in given and given[key].shape == wanted[key].shape for key in above)
+    taken = [key for key in wanted if key in given and (with_head or key.startswith("trunk."))]
+    model.load_state_dict({key: given[key] for key in taken}, strict=False)
     return f"{len(trunk)} tensors of the trunk loaded, head {'loaded' if with_head else 'starts at random'}"
 
 
 def _our_name(key: str) -> str:
     if key.startswith("fc."):
         return "head." + key.removeprefix("fc.")
-    return key if key.startswith(("trunk.", "head.")) else "trunk." + key
+    return key if key.startswith(("trunk.", "temporal.", "head.")) else "trunk." + key

@@ -44,6 +44,8 @@ def test_train_publish_evaluate(
     assert manifest.labels == ["blue", "green", "red"]
     assert manifest.clip_spec.shape == (2, 32, 32, 3)
     assert manifest.licence == "MIT"
+    assert manifest.metrics["temperature"] > 0
+    assert "calibration: temperature" in out
     fp32 = manifest.variant("fp32")
     assert fp32 is not None
     assert fp32.max_abs_difference < 1e-4

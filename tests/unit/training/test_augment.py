@@ -21,6 +21,14 @@ def test_all_frames_of_a_clip_change_alike() -> None:
     assert torch.equal(out[0, 0], out[0, 2])
 
 
+def test_random_operations_change_all_frames_alike_and_some_clips() -> None:
+    operations = Augmentation(size=32, flip=False, crop_scale_min=1.0, colour=0.0, rand_augment=9)
+    views = [operations(moving_clip(), np.random.default_rng(seed)) for seed in range(8)]
+    assert all(torch.equal(view[0, 0], view[0, 1]) and torch.equal(view[0, 0], view[0, 2]) for view in views)
+    assert sum(not torch.equal(view, moving_clip().float()) for view in views) >= 4
+    assert torch.equal(views[0], operations(moving_clip(), np.random.default_rng(0)))
+
+
 def test_clips_of_a_batch_change_differently() -> None:
     out = ALL(moving_clip().repeat(2, 1, 1, 1, 1), np.random.default_rng(0))
     assert not torch.equal(out[0], out[1])

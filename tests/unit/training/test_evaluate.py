@@ -30,6 +30,33 @@ def test_it_prints_the_figures_and_writes_them(model: Path, make_clips, capsys: 
     assert json.loads((data / "figures.json").read_text())["confusion"] == [[2, 0, 0], [0, 2, 0], [0, 0, 2]]
 
 
+def test_it_says_how_certain_the_figures_are_and_writes_a_page(
+    model: Path, make_clips, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = make_clips({"red": 3, "green": 3, "blue": 3})
+    (data / "red" / "0.mp4").rename(data / "green" / "a <b> clip.mp4")
+    assert (
+        evaluate(model, data, "--report", data / "report.html", "--json", data / "figures.json", "--clips", 2, "--crops", 3)
+        == 0
+    )
+    out = capsys.readouterr().out
+    assert "95% intervals, groups drawn again: accuracy" in out
+    assert "calibration: expected error" in out
+    assert "views: 2 in time, 3 in space" in out
+    figures = json.loads((data / "figures.json").read_text())
+    assert figures["accuracy"] == pytest.approx(8 / 9)
+    low, high = figures["intervals"]["accuracy"]
+    assert low < 8 / 9 <= high
+    (mistake,) = figures["mistakes"]
+    assert (mistake["label"], mistake["predicted"], mistake["name"]) == ("green", "red", "green/a <b> clip.mp4")
+    assert sum(figures["calibration"]["clips"]) == 9
+    page = (data / "report.html").read_text()
+    assert page.count("<img") == 4, "three plots and the one mistake"
+    assert "green/a &lt;b&gt; clip.mp4" in page
+    assert "<script" not in page
+    assert "http" not in page.replace("http-equiv", ""), "it needs nothing else"
+
+
 def test_the_newest_version_stands_for_the_model(model: Path, make_clips, capsys: pytest.CaptureFixture[str]) -> None:
     assert evaluate(model.parent, make_clips({"red": 1})) == 0
     assert "colours version 1, fp32" in capsys.readouterr().out

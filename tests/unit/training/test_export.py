@@ -9,6 +9,7 @@ import torch
 
 from clips import ClipSpec
 from clips.errors import CommandError
+from training.architecture import Architecture
 from training.export import export_fp32
 from training.model import VideoClassifier
 from training.onnx_runtime import OnnxClassifier, halve, quantise
@@ -91,6 +92,33 @@ def test_fp16_files_compute_pixels_and_probabilities_in_fp32(folder: Path) -> No
     (head,) = [node for node in graph.node if node.op_type == "Gemm"]
     assert made_by[head.input[0]] == "ReduceMean"
     assert made_by[next(node.input[0] for node in graph.node if node.output[0] == head.input[0])] == "Reshape"
+
+
+HEADS: list[dict[str, object]] = [
+    {"temporal": "attention"},
+    {"temporal": "shift"},
+    {"temporal": "lstm"},
+    {"temporal": "lstm", "bidirectional": True, "layers": 2},
+    {"temporal": "transformer", "layers": 2},
+]
+
+
+@pytest.mark.parametrize("head", HEADS, ids=str)
+def test_every_temporal_model_exports_in_every_precision_for_any_batch(head: dict[str, object], folder: Path) -> None:
+    torch.manual_seed(1)
+    architecture = Architecture.model_validate({"backbone": "resnet18", "width": 64, **head})
+    model, file = VideoClassifier(4, architecture=architecture).eval(), folder / "head.onnx"
+    with torch.no_grad():
+        model.head.weight *= 40  # else all clips would have about the same probabilities
+    export_fp32(model, SPEC, file)
+    quantise(file, folder / "head.int8.onnx", clips(4))
+    halve(file, folder / "head.fp16.onnx")
+    for batch in (1, 3):
+        with torch.no_grad():
+            expected = model(torch.from_numpy(clips(batch))).softmax(dim=1).numpy()
+        assert expected.max() - expected.min() > 0.3
+        for name, tolerance in (("head.onnx", 1e-4), ("head.fp16.onnx", 0.01), ("head.int8.onnx", 0.15)):
+            assert np.abs(OnnxClassifier(folder / name)(clips(batch)) - expected).max() < tolerance, name
 
 
 def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from training.model import IMAGENET_MEAN, IMAGENET_STD, STAGES, VideoClassifier
+from training.model import IMAGENET_MEAN, IMAGENET_STD, STAGES, BatchNorm, VideoClassifier
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +23,15 @@ def test_it_averages_over_the_frames(model: VideoClassifier) -> None:
     torch.testing.assert_close(model(inputs), frame_by_frame.mean(dim=0), atol=1e-4, rtol=1e-4)
 
 
+def test_statistics_of_frozen_stages_stay_whatever_is_asked_for() -> None:
+    model = VideoClassifier(3)
+    before = model.trunk.layer1[0].bn1.running_mean.clone(), model.trunk.layer2[0].bn1.running_mean.clone()
+    model.train_mode("trained", frozen_stages=2)
+    model(clips())
+    assert torch.equal(model.trunk.layer1[0].bn1.running_mean, before[0])
+    assert not torch.equal(model.trunk.layer2[0].bn1.running_mean, before[1])
+
+
 @torch.no_grad()
 def test_it_normalises_like_torchvision(model: VideoClassifier) -> None:
     inputs = clips(batch=1, frames=1)
@@ -36,12 +45,13 @@ def test_its_stages_cover_every_parameter_once(model: VideoClassifier) -> None:
     assert sorted(parameters) == sorted(id(parameter) for parameter in model.parameters())
 
 
-def test_frozen_statistics_stay_as_they_are(model: VideoClassifier) -> None:
-    before = model.trunk.bn1.running_mean.clone()
-    model.train_with_frozen_statistics(frozen=True)
+@pytest.mark.parametrize(("batch_norm", "first", "others"), [("frozen", 0, 0), ("partial", 1, 0), ("trained", 1, 52)])
+def test_statistics_of_batch_norm_change_where_they_are_meant_to(batch_norm: BatchNorm, first: int, others: int) -> None:
+    model = VideoClassifier(3)
+    layers = [module for module in model.trunk.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    before = [layer.running_mean.clone() for layer in layers if layer.running_mean is not None]
+    model.train_mode(batch_norm)
     model(clips())
     assert model.training
-    assert torch.equal(model.trunk.bn1.running_mean, before)
-    model.train_with_frozen_statistics(frozen=False)
-    model(clips())
-    assert not torch.equal(model.trunk.bn1.running_mean, before)
+    changed = [not torch.equal(mean, layer.running_mean) for mean, layer in zip(before, layers, strict=True)]  # type: ignore[arg-type]
+    assert (sum(changed[:1]), sum(changed[1:])) == (first, others)

@@ -6,7 +6,7 @@ from torch import nn
 
 from training.model import VideoClassifier
 from training.moving_average import MovingAverage
-from training.optimiser import Schedule, freeze, main_optimiser
+from training.optimiser import Schedule, freeze, frozen_stages, main_optimiser
 from training.presets import resolve_config
 
 
@@ -41,6 +41,29 @@ def test_the_rate_rises_and_then_falls_to_nothing() -> None:
     assert factors[10] == pytest.approx(0)
     schedule.set(1)
     assert optimiser.param_groups[0]["lr"] == pytest.approx(0.8)
+
+
+def test_the_rate_falls_in_steps_or_not_at_all() -> None:
+    optimiser = torch.optim.SGD([{"params": [nn.Parameter(torch.zeros(1))], "peak_lr": 2.0}], lr=2.0)
+    stepped = Schedule(optimiser, steps=10, warmup_steps=1, shape="step")
+    assert [stepped.factor(step) for step in range(10)] == pytest.approx([0.5, 1, 1, 1, 0.1, 0.1, 0.1, 0.1, 0.01, 0.01])
+    constant = Schedule(optimiser, steps=10, warmup_steps=0, shape="constant")
+    assert {constant.factor(step) for step in range(10)} == {1.0}
+
+
+def test_the_rate_falls_with_the_time_where_that_passes_faster_than_the_steps() -> None:
+    optimiser = torch.optim.SGD([{"params": [nn.Parameter(torch.zeros(1))], "peak_lr": 2.0}], lr=2.0)
+    schedule = Schedule(optimiser, steps=100, warmup_steps=0)
+    assert schedule.factor(10, time_share=0.5) == schedule.factor(50)
+    assert schedule.factor(80, time_share=0.5) == schedule.factor(80)
+    assert schedule.factor(10, time_share=1.0) == pytest.approx(0)
+
+
+def test_stages_are_unfrozen_one_by_one_from_the_head_down() -> None:
+    config = resolve_config("finetune", {"name": "m", "dataset": "d", "unfreeze_epochs": 2, "frozen_stages": 3})
+    assert [frozen_stages(config, epoch) for epoch in range(6)] == [5, 5, 4, 4, 3, 3]
+    at_once = resolve_config("finetune", {"name": "m", "dataset": "d", "frozen_stages": 3})
+    assert [frozen_stages(at_once, epoch) for epoch in range(3)] == [3, 3, 3]
 
 
 def test_the_moving_average_is_lent_to_the_model_and_taken_back() -> None:

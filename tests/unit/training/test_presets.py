@@ -25,13 +25,18 @@ def test_a_flag_counts_more_than_the_preset() -> None:
 
 def test_random_weights_are_not_frozen() -> None:
     config = resolve_config("finetune", {**NAMED, "weights": "none"})
-    assert (config.head_epochs, config.frozen_stages, config.freeze_batch_norm) == (0, 0, False)
+    assert (config.head_epochs, config.frozen_stages, config.batch_norm) == (0, 0, "trained")
 
 
 @pytest.mark.parametrize(("setting", "value", "flag"), [("epochs", -1, "--epochs"), ("name", "Big Name", "--name")])
 def test_a_value_out_of_range_is_wrong_usage(setting: str, value: object, flag: str) -> None:
     with pytest.raises(UsageError, match=flag):
         resolve_config("finetune", {**NAMED, setting: value})
+
+
+@pytest.mark.parametrize(("old", "new"), [(True, "frozen"), (False, "trained")])
+def test_settings_of_older_checkpoints_are_understood(old: bool, new: str) -> None:
+    assert TrainingConfig.model_validate(NAMED | {"freeze_batch_norm": old}).batch_norm == new
 
 
 def test_every_setting_has_a_flag_with_an_explanation() -> None:

@@ -1,0 +1,124 @@
+"""Put several runs side by side: what differs in their settings, what came of it, and how they got there.
+
+RUN is a run folder (runs/NAME/1); several runs of one name with different seeds become one line with mean and deviation.
+"""
+
+import argparse
+import csv
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from clips.errors import CommandError, UsageError
+from training.config import TrainingConfig
+from training.page import page, picture
+from training.plots import Curve, curves_figure
+from training.run_folder import RunFolder
+
+EXAMPLE = "clipserve compare runs/average/1 runs/lstm/1 runs/lstm/2 --report runs.html"
+
+_FIGURES = {"accuracy": "accuracy", "macro_f1": "macro-F1", "balanced_accuracy": "balanced", "loss": "loss"}
+_NOT_COMPARED = {"name", "seed", "workers", "device"}
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """What a run left behind."""
+
+    path: Path
+    config: TrainingConfig
+    summary: dict[str, Any]
+    epochs: list[dict[str, str]]
+    """Rows of ``results.csv``."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of ``clipserve compare``."""
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folders, such as runs/my-model/1")
+    parser.add_argument("--report", type=Path, metavar="FILE.html", help="the table and the curves as a page")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Print the table. Raises: UsageError: one is no run folder. CommandError: one is not finished, or of other clips."""
+    groups = grouped([read_run(path) for path in args.runs])
+    settings = differing(groups)
+    header, rows = table(groups, settings)
+    widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
+    for row in (header, *rows):
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    if args.report:
+        args.report.write_text(_page(groups, header, rows), encoding="utf-8")
+        print(f"\nreport: {args.report}")
+
+
+def read_run(path: Path) -> FinishedRun:
+    """Raises: UsageError: it is no run folder. CommandError: it is not finished."""
+    folder, config = RunFolder.open(path)
+    try:
+        summary = json.loads(folder.summary.read_text(encoding="utf-8"))
+        epochs = list(csv.DictReader(folder.results.read_text(encoding="utf-8").splitlines()))
+    except FileNotFoundError as problem:
+        raise CommandError(f"{path} is not finished; go on with `clipserve train --resume {path}`") from problem
+    return FinishedRun(path, config, summary, epochs)
+
+
+def grouped(runs: Sequence[FinishedRun]) -> dict[str, list[FinishedRun]]:
+    """Runs that differ in their seed alone, under the name of their model, which gets a number where settings differ too.
+
+    Raises: UsageError: one is given twice. CommandError: they were measured on different numbers of clips.
+    """
+    if len({run.path.resolve() for run in runs}) < len(runs):
+        raise UsageError("a run is given twice")
+    sizes = {run.summary["val_clips"]: run.path for run in runs}
+    if len(sizes) > 1:
+        told = ", ".join(f"{path} on {clips}" for clips, path in sizes.items())
+        raise CommandError(f"the runs were measured on different clips ({told}): their figures cannot be compared")
+    alike: dict[tuple[str, str], list[FinishedRun]] = defaultdict(list)
+    for run in runs:
+        settings = run.config.model_dump(mode="json", exclude=_NOT_COMPARED)
+        alike[run.config.name, json.dumps(settings, sort_keys=True)].append(run)
+    names = [name for name, _ in alike]
+    return {
+        name if names.count(name) == 1 else f"{name} {names[: place + 1].count(name)}": members
+        for place, ((name, _), members) in enumerate(alike.items())
+    }
+
+
+def differing(groups: dict[str, list[FinishedRun]]) -> list[str]:
+    """Settings in which the groups are not all alike."""
+    configs = [members[0].config for members in groups.values()]
+    fields = [field for field in TrainingConfig.model_fields if field not in _NOT_COMPARED]
+    return [field for field in fields if len({str(getattr(config, field)) for config in configs}) > 1]
+
+
+def table(groups: dict[str, list[FinishedRun]], settings: Sequence[str]) -> tuple[list[str], list[list[str]]]:
+    """A header and a line for each group, the best by macro-F1 first."""
+    header = ["run", "seeds", *_FIGURES.values(), "seconds", *settings]
+    ordered = sorted(groups.items(), key=lambda group: -mean(run.summary["macro_f1"] for run in group[1]))
+    rows = []
+    for name, members in ordered:
+        figures = [_figure([run.summary[figure] for run in members]) for figure in _FIGURES]
+        seconds = f"{mean(run.summary['training_seconds'] for run in members):.0f}"
+        rows.append([name, str(len(members)), *figures, seconds, *(str(getattr(members[0].config, s)) for s in settings)])
+    return header, rows
+
+
+def _figure(values: Sequence[float]) -> str:
+    return f"{mean(values):.3f}" + (f" ± {stdev(values):.3f}" if len(values) > 1 else "")
+
+
+def _page(groups: dict[str, list[FinishedRun]], header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    curves = [
+        Curve(name, [int(row["epoch"]) for row in run.epochs], [float(row["val_macro_f1"]) for row in run.epochs])
+        for name, members in groups.items()
+        for run in members
+    ]
+    cells = "".join(f"<th>{escape(cell)}</th>" for cell in header)
+    lines = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    figure = picture(curves_figure(curves, "macro-F1 on validation clips"))
+    return page("runs", [f"<h1>Runs</h1><table><tr>{cells}</tr>{lines}</table>", figure])
