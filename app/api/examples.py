@@ -20,11 +20,11 @@ from app.api.schemas import (
     TimesBody,
     UnloadedBody,
     VideoBody,
+    VideoFileBody,
 )
 from app.api.timeline_events import (
     SegmentBody,
     SegmentsEvent,
-    TimelineVideoBody,
     VideoEvent,
     WindowEvent,
     WindowProblemEvent,
@@ -87,7 +87,7 @@ TIMELINE = (
         event="video",
         model=_MODEL.name,
         version=_MODEL.version,
-        video=TimelineVideoBody(
+        video=VideoFileBody(
             container="mov,mp4,m4a,3gp,3g2,mj2", codec="h264", width=320, height=240, duration_seconds=14.0, frame_count=420
         ),
         windows=3,

@@ -20,8 +20,8 @@ class PredictionBody(Answer):
     probability: float = Field(ge=0, le=1, description="0 to 1; of single_label models they add up to 1")
 
 
-class VideoBody(Answer):
-    """What the decoder saw."""
+class VideoFileBody(Answer):
+    """What the file says of its video."""
 
     container: str = Field(description="FFmpeg's name of the format", examples=["mov,mp4,m4a,3gp,3g2,mj2"])
     codec: str = Field(description="FFmpeg's name of the codec", examples=["h264"])
@@ -29,6 +29,11 @@ class VideoBody(Answer):
     height: int = Field(description="px, as shown")
     duration_seconds: float = Field(ge=0, description="From the first frame to the end of the last one")
     frame_count: int = Field(ge=0, description="Frames in the file, as counted in its packets")
+
+
+class VideoBody(VideoFileBody):
+    """What the decoder saw."""
+
     partial: bool = Field(description="Whether frames of the video are missing or damaged; the others were classified")
     missing_fraction: float = Field(ge=0, le=1, description="Share of its frames that are missing or damaged")
     decoded_on: Literal["cpu", "cuda"] = Field(description="Where the frames were decoded")

@@ -16,14 +16,13 @@ from app.api.event_stream import EventStream
 from app.api.examples import TIMELINE
 from app.api.problems import problem_body
 from app.api.queries import TimelineQuery
-from app.api.schemas import PredictionBody
+from app.api.schemas import PredictionBody, VideoFileBody
 from app.api.timeline_events import (
     Event,
     FailedEvent,
     SegmentBody,
     SegmentsEvent,
     TimelineEvent,
-    TimelineVideoBody,
     VideoEvent,
     WindowEvent,
     WindowProblemEvent,
@@ -89,7 +88,7 @@ async def _events(request: Request, timeline: Timeline, top_k: int) -> AsyncGene
             event="video",
             model=manifest.name,
             version=manifest.version,
-            video=TimelineVideoBody.model_validate(timeline.facts, from_attributes=True),
+            video=VideoFileBody.model_validate(timeline.facts, from_attributes=True),
             windows=len(timeline.windows),
         )
         async with aclosing(timeline.outcomes()) as outcomes:

@@ -8,18 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, RootModel
 
-from app.api.schemas import Answer, PredictionBody, ProblemBody
-
-
-class TimelineVideoBody(Answer):
-    """What the decoder saw."""
-
-    container: str = Field(description="FFmpeg's name of the format", examples=["mov,mp4,m4a,3gp,3g2,mj2"])
-    codec: str = Field(description="FFmpeg's name of the codec", examples=["h264"])
-    width: int = Field(description="px, as shown")
-    height: int = Field(description="px, as shown")
-    duration_seconds: float = Field(ge=0, description="From the first frame to the end of the last one")
-    frame_count: int = Field(ge=0, description="Frames in the file, as counted in its packets")
+from app.api.schemas import Answer, PredictionBody, ProblemBody, VideoFileBody
 
 
 class VideoEvent(Answer):
@@ -28,7 +17,7 @@ class VideoEvent(Answer):
     event: Literal["video"] = Field(description="Which kind of event this is")
     model: str = Field(description="Name of the model that answers")
     version: int = Field(description="Its version")
-    video: TimelineVideoBody = Field(description="What the decoder saw")
+    video: VideoFileBody = Field(description="What the decoder saw")
     windows: int = Field(ge=1, description="How many events of windows follow, results and problems together")
 
 
