@@ -48,6 +48,18 @@ def data(make_clips) -> Path:
 STEPS_PER_EPOCH = 4
 
 
+def trained_with_stops(settings: TrainingConfig, stops: list[int], runs: Path) -> RunFolder:
+    """The second run of the folder; it is stopped after each of these numbers of steps and resumed, to its end at last."""
+    cut = None
+    for steps in stops:
+        with pytest.raises(KeyboardInterrupt):
+            train(settings, cut, runs, StopAfter(steps))
+        cut, settings = RunFolder.open(runs / "m" / "2")
+    assert cut
+    train(settings, cut, runs, Interruption())
+    return cut
+
+
 @pytest.mark.parametrize("stops", [[1], [STEPS_PER_EPOCH], [STEPS_PER_EPOCH + 2], [1, 3, 3]], ids=str)
 @pytest.mark.parametrize("temporal", ["average", "lstm"])
 def test_a_resumed_run_equals_one_that_was_not_interrupted(
@@ -57,13 +69,7 @@ def test_a_resumed_run_equals_one_that_was_not_interrupted(
     changes = {"epochs": 2, "ema_decay": 0.5, "precision": "fp32", "batch_size": 1, "num_frames": 2, "temporal": temporal}
     settings = config(data, "none", optimiser="adamw", **NARROW, **changes)
     whole = train(settings, None, big_files, Interruption())
-    cut = None
-    for steps in stops:
-        with pytest.raises(KeyboardInterrupt):
-            train(settings, cut, big_files, StopAfter(steps))
-        cut, settings = RunFolder.open(big_files / "m" / "2")
-    assert cut
-    train(settings, cut, big_files, Interruption())
+    cut = trained_with_stops(settings, stops, big_files)
     first, second = Checkpoint.load(whole.last), Checkpoint.load(cut.last)
     assert first.epoch == second.epoch == 2
     assert_same([first.model, first.training], [second.model, second.training])
@@ -102,13 +108,7 @@ def test_so_it_does_with_everything_on(tmp_path: Path, big_files: Path, stops: l
     changes = {"epochs": 3, "ema_decay": 0.5, "precision": "fp32", "batch_size": 2, "num_frames": 2, "frame_choices": 3}
     settings = config(moving_clips(tmp_path / "moving"), "none", **NARROW, **changes, **EVERYTHING, temporal="transformer")
     whole = train(settings, None, big_files, Interruption())
-    cut = None
-    for steps in stops:
-        with pytest.raises(KeyboardInterrupt):
-            train(settings, cut, big_files, StopAfter(steps))
-        cut, settings = RunFolder.open(big_files / "m" / "2")
-    assert cut
-    train(settings, cut, big_files, Interruption())
+    cut = trained_with_stops(settings, stops, big_files)
     first, second = Checkpoint.load(whole.last), Checkpoint.load(cut.last)
     assert_same([first.model, first.training], [second.model, second.training])
 
