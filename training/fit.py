@@ -55,7 +55,7 @@ class Fit:
         """Train until the last epoch, or until macro-F1 stops rising; ``resumed`` is the ``last.pt`` to go on from.
 
         Raises: KeyboardInterrupt: a signal came; ``last.pt`` has all up to its step, but for the head stage, which
-            takes seconds. CommandError: the loss diverged.
+            is begun anew. CommandError: the loss diverged.
         """
         if self.history.epoch < self.config.head_epochs:
             self._run_stage(head_stage(self.model, self.feeds, self.config, self.device, self.interruption.check))
@@ -125,6 +125,8 @@ class Fit:
     def _step(self, stage: Stage, batch: Batch, number: int) -> tuple[float, int]:
         """One batch, and a step of the optimiser where its turn has come; the loss, and the number of clips that were right."""
         logits, loss = self._logits_and_loss(stage, batch)
+        if not math.isfinite(loss.item()):
+            raise CommandError("the loss is no longer a number; lower --learning-rate or use --precision fp32")
         if number % stage.accumulate_steps == 0:
             stage.optimiser.zero_grad(set_to_none=True)
         self.scaler.scale(loss * len(batch.targets) / stage.clips_in_step(number)).backward()  # type: ignore[no-untyped-call]
@@ -136,8 +138,6 @@ class Fit:
             self.scaler.update()
             if stage.average:
                 stage.average.update(self.model)
-        if not math.isfinite(loss.item()):
-            raise CommandError("the loss is no longer a number; lower --learning-rate or use --precision fp32")
         return loss.item(), int((logits.argmax(dim=1) == batch.targets.argmax(dim=1)).sum())
 
     def _logits_and_loss(self, stage: Stage, batch: Batch) -> tuple[Tensor, Tensor]:

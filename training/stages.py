@@ -1,8 +1,8 @@
 """The two stages of a run: the head on stored features, then the deeper layers on clips.
 
 stage   trained            batches                                  seconds per epoch
-head    temporal pooling   features, computed once per view         well under one
-        and linear layer
+head    temporal model     features, computed once per view         well under one, once
+        and linear layer                                            they are computed
 main    deeper layers too  clips, drawn and augmented every time    minutes on a CPU
 """
 
@@ -49,7 +49,7 @@ class Stage:
     patience: int
     """Epochs without a better macro-F1 after which the stage ends; 0 = never."""
     saves_every_epoch: bool
-    """Whether ``last.pt`` is worth writing after each epoch; a stage of seconds is run again instead."""
+    """Whether ``last.pt`` is worth writing after each epoch; the head's stage is run again instead."""
 
     @property
     def steps(self) -> int:
@@ -81,7 +81,7 @@ class Feeds:
 def head_stage(
     model: VideoClassifier, feeds: Feeds, config: TrainingConfig, device: Device, check: Callable[[], None]
 ) -> Stage:
-    """Logistic regression, in effect; ``check`` is called after every batch of features and may raise."""
+    """Of all after the backbone, on features computed now; ``check`` is called after each batch of them and may raise."""
     freeze(model, len(STAGES) - 1)
     train, val = _stored_features(model, feeds, config, device, check)
     optimiser = head_optimiser(model, config)

@@ -1,7 +1,7 @@
 """A trained model that a smaller or cheaper one learns from, beside the labels: its answers, and which clips it finds alike.
 
-    stored frames  x x x x | x x x x | ...   -> teacher, all of them  -> logits, features
-    drawn              x   | x       | ...   -> student             -> logits, features
+    stored frames  x x x x x x x x  -> drawn, one of each segment of the student        -> student -> logits, features
+                                    -> the middle one of each segment of the teacher -> teacher -> logits, features
 
 Both see the same view of a clip, blends and all (arXiv:2106.05237); a teacher of many frames teaches a student of few.
 """
