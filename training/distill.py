@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from clips.errors import UsageError
 from training.dataset import read_dataset
-from training.device import choose_device
+from training.device import Device, choose_device
 from training.pictures import clip_frames, read_pictures
 from training.split import split_dataset
 from training.student import FeatureLoss, Student
@@ -86,6 +86,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, help="JSON file with the settings, as in a run's config.json")
     parser.add_argument("--views", type=int, help="pictures to learn from; overrides the settings")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --output")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to train (default: auto)")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -99,13 +100,15 @@ def run(args: argparse.Namespace) -> None:
         raise UsageError(
             f"{output}: " + ("there is no run to resume" if args.resume else "has a run; --resume it, or choose another")
         )
+    device = choose_device(args.device)
+    print(f"device: {device.note}", flush=True)
     dataset = split_dataset(read_dataset(args.data), config.seed)
     output.mkdir(parents=True, exist_ok=True)
     (output / "config.json").write_text(config.model_dump_json(indent=2) + "\n")
     frames = clip_frames(dataset.part("train"), config.frames_per_clip, output / "frames.dat")
-    views = Views([frames, read_pictures(args.pictures) if args.pictures else []], config.seed)
+    views = Views([frames, read_pictures(args.pictures) if args.pictures else []], config.seed, device.torch_device)
     with (output / "results.csv").open("a", buffering=1) as results:
-        student = Distillation(config, views, output / "last.pt", results).run()
+        student = Distillation(config, views, output / "last.pt", results, device).run()
     torch.save(student.backbone(), output / "backbone.pt")
     (output / "frames.dat").unlink()
     print(f"wrote {output}/backbone.pt; next: clipserve train {args.data} --weights {output}/backbone.pt --name NAME")
@@ -129,19 +132,22 @@ class Distillation:
     """Where it exists, the run goes on from it."""
     results: TextIO
     """Receives CSV lines: views, learning rate, seconds, and the six shares of unexplained variance."""
+    device: Device
     save_every_steps: int = 100
     """Steps between two writes of ``last`` and of a line of ``results``."""
 
     def run(self) -> Student:
-        """Train a student until ``config.views`` pictures are seen."""
-        config, device = self.config, choose_device("cpu")
+        """Train a student until ``config.views`` pictures are seen. It comes back on the CPU."""
+        config, device = self.config, self.device
         torch.manual_seed(config.seed)
-        teacher, student = EfficientNetLite2(), Student().to(memory_format=torch.channels_last)
+        teacher = EfficientNetLite2().to(device.torch_device)
+        student = Student().to(device.torch_device, memory_format=torch.channels_last)
+        weights = _LOSS_WEIGHTS.to(device.torch_device)
         with device.autocast():
             loss_of = FeatureLoss([teacher(self.views.draw(64, config.phases[0].teacher_px)) for _ in range(8)])
         optimiser = _optimiser(student, config)
         seen = self._resume(student, optimiser) if self.last.exists() else 0
-        unexplained, began = torch.ones(len(_LOSS_WEIGHTS)), time.monotonic()
+        unexplained, began = torch.ones_like(weights), time.monotonic()
         for step, phase in self._steps(seen):
             seen = step * config.batch_size
             for group in optimiser.param_groups:
@@ -151,14 +157,14 @@ class Distillation:
             with device.autocast():
                 losses = loss_of(student(small), teacher(batch))
             optimiser.zero_grad(set_to_none=True)
-            (losses * _LOSS_WEIGHTS).sum().backward()
+            (losses * weights).sum().backward()
             nn.utils.clip_grad_norm_(student.parameters(), 5.0)
             optimiser.step()
             unexplained = 0.98 * unexplained + 0.02 * losses.detach()
             if step % self.save_every_steps == 0 or seen >= config.views:
                 self._save(student, optimiser, seen)
                 self._record(seen, time.monotonic() - began, unexplained)
-        return student
+        return student.cpu()
 
     def _steps(self, seen: int) -> Iterator[tuple[int, Phase]]:
         """Number and phase of each step that is left, with a progress bar in views."""
@@ -169,7 +175,8 @@ class Distillation:
                 bar.update(size)
 
     def _record(self, seen: int, seconds: float, unexplained: Tensor) -> None:
-        row = [str(seen), f"{self.config.rate(seen):.2e}", f"{seconds:.0f}", *(f"{share:.4f}" for share in unexplained)]
+        shares = (f"{share:.4f}" for share in unexplained.tolist())
+        row = [str(seen), f"{self.config.rate(seen):.2e}", f"{seconds:.0f}", *shares]
         self.results.write(",".join(row) + "\n")
 
     def _save(self, student: Student, optimiser: Optimizer, seen: int) -> None:

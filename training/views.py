@@ -18,9 +18,12 @@ class Views:
     Every picture is uint8 RGB of shape (height, width, 3); sizes may differ.
     """
 
-    def __init__(self, collections: Sequence[Sequence[Picture]], seed: int) -> None:
+    def __init__(
+        self, collections: Sequence[Sequence[Picture]], seed: int, device: torch.device = torch.device("cpu")
+    ) -> None:
+        """``device`` is where parts are scaled, and where the views are."""
         self.collections = [pictures for pictures in collections if len(pictures)]
-        self.random = np.random.default_rng(seed)
+        self.random, self._device = np.random.default_rng(seed), device
 
     def draw(self, count: int, size: int) -> Tensor:
         """``count`` views as float32 (count, 3, size, size) in 0 to 1; half of the batches are blends of two views.
@@ -30,7 +33,7 @@ class Views:
         views = torch.stack([self._crop(self._picture(), size) for _ in range(count)]).float() / 255
         views = _jitter(views, self.random)
         if self.random.random() < 0.5:
-            share = self._uniform(count, 0.0, 1.0)
+            share = _uniform(self.random, count, 0.0, 1.0).to(self._device)
             views = share * views + (1 - share) * views.flip(0)
         return views
 
@@ -46,21 +49,20 @@ class Views:
         crop_width, crop_height = min(width, round(math.sqrt(area * aspect))), min(height, round(math.sqrt(area / aspect)))
         top, left = self.random.integers(height - crop_height + 1), self.random.integers(width - crop_width + 1)
         part = np.array(picture[top : top + crop_height, left : left + crop_width])
-        view: Tensor = transforms.resize(torch.from_numpy(part).permute(2, 0, 1), [size, size], antialias=True)
+        on_device = torch.from_numpy(part).to(self._device)
+        view: Tensor = transforms.resize(on_device.permute(2, 0, 1), [size, size], antialias=True)
         return view.flip(2) if self.random.random() < 0.5 else view
-
-    def _uniform(self, count: int, low: float, high: float) -> Tensor:
-        return _uniform(self.random, count, low, high)
 
 
 def _jitter(views: Tensor, random: np.random.Generator) -> Tensor:
     """Brightness and contrast by up to 30%, saturation by up to 40%, one draw for each view."""
-    count = len(views)
-    views = views * _uniform(random, count, 0.7, 1.3)
+    brightness, contrast = (_uniform(random, len(views), 0.7, 1.3).to(views.device) for _ in range(2))
+    saturation = _uniform(random, len(views), 0.6, 1.4).to(views.device)
+    views = views * brightness
     mean = views.mean((1, 2, 3), keepdim=True)
-    views = (views - mean) * _uniform(random, count, 0.7, 1.3) + mean
+    views = (views - mean) * contrast + mean
     grey = views.mean(1, keepdim=True)
-    return ((views - grey) * _uniform(random, count, 0.6, 1.4) + grey).clamp(0, 1)
+    return ((views - grey) * saturation + grey).clamp(0, 1)
 
 
 def _uniform(random: np.random.Generator, count: int, low: float, high: float) -> Tensor:

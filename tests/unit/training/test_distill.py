@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 import torch
 
+from training.device import choose_device
 from training.distill import Distillation, DistillConfig, Phase
 from training.student import FeatureLoss, Student
 from training.teacher import FEATURE_CHANNELS, STAGE_CHANNELS
 from training.views import Views
 
+CPU = choose_device("cpu")
 TINY = DistillConfig(views=8, batch_size=4, warmup_views=4, phases=(Phase(until=1.0, student_px=32, teacher_px=64),))
 
 
@@ -66,8 +68,8 @@ class InterruptedViews(Views):
 
 
 def test_an_interrupted_run_goes_on_to_the_same_end(tmp_path: Path) -> None:
-    whole = Distillation(TINY, Views([pictures(4)], 0), tmp_path / "whole.pt", io.StringIO()).run()
+    whole = Distillation(TINY, Views([pictures(4)], 0), tmp_path / "whole.pt", io.StringIO(), CPU).run()
     with pytest.raises(KeyboardInterrupt):
-        Distillation(TINY, InterruptedViews([pictures(4)], 0), tmp_path / "parts.pt", io.StringIO(), save_every_steps=1).run()
-    resumed = Distillation(TINY, Views([pictures(4)], 0), tmp_path / "parts.pt", io.StringIO()).run()
+        Distillation(TINY, InterruptedViews([pictures(4)], 0), tmp_path / "parts.pt", io.StringIO(), CPU, save_every_steps=1).run()
+    resumed = Distillation(TINY, Views([pictures(4)], 0), tmp_path / "parts.pt", io.StringIO(), CPU).run()
     assert all(torch.equal(a, b) for a, b in zip(whole.state_dict().values(), resumed.state_dict().values(), strict=True))
