@@ -26,6 +26,7 @@ COMMANDS = {
     "evaluate": Command("training.evaluate", "measure a checkpoint or a published model on labelled clips"),
     "compare": Command("training.compare", "put several training runs side by side"),
     "export": Command("training.publish", "export a checkpoint to ONNX and publish it into the model repository"),
+    "pretrain": Command("training.pretrain", "pre-train a backbone on videos without labels"),
     "distill": Command("training.distill", "pre-train ResNet-50 on the features of a small ImageNet network"),
 }
 

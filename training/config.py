@@ -22,7 +22,7 @@ class TrainingConfig(BaseModel):
     """Folder or CSV file, as given."""
     preset: Literal["finetune", "baseline"] = "finetune"
 
-    weights: str = Field("imagenet", description="start from `imagenet`, `none`, or a checkpoint file")
+    weights: str = Field("imagenet", description="start from `imagenet`, `none`, a checkpoint file or a run folder")
     seed: int = Field(0, ge=0, description="of the split, the start weights and the augmentation")
     val_fraction: float = Field(0.2, gt=0, le=0.5, description="share of the clips held back where the data gives no split")
 

@@ -6,15 +6,16 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from clips.errors import UsageError
-from training.config import TrainingConfig
+from pydantic import BaseModel
 
-_GIVEN_APART = ("name", "dataset")
+from clips.errors import UsageError
+
+_GIVEN_APART = ("name", "dataset", "videos")
 """Fields of a run that are arguments of the command."""
 
 
-def read_config_file(file: Path) -> dict[str, Any]:
-    """The settings that it names.
+def read_config_file(file: Path, model: type[BaseModel], command: str) -> dict[str, Any]:
+    """The settings that it names, of those that ``model`` has.
 
     Raises: UsageError: it cannot be read, or names a field that there is not; the message has the nearest one.
     """
@@ -24,18 +25,18 @@ def read_config_file(file: Path) -> dict[str, Any]:
         raise UsageError(f"--config {file} cannot be read: {problem.strerror}") from problem
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as problem:
         raise UsageError(f"--config {file} is not TOML: {problem}") from problem
-    known = TrainingConfig.model_fields.keys() - set(_GIVEN_APART)
+    known = model.model_fields.keys() - set(_GIVEN_APART)
     for field in settings.keys() - known:
         near = difflib.get_close_matches(field, known, n=1)
-        hint = f"; do you mean {near[0]}?" if near else "; `clipserve train --print-config` lists them all"
+        hint = f"; do you mean {near[0]}?" if near else f"; `clipserve {command} --print-config` lists them all"
         raise UsageError(f"--config {file}: there is no setting {field!r}{hint}")
     return settings
 
 
-def config_text(config: TrainingConfig) -> str:
-    """All settings but name and data set as such a file: reading it gives the same run."""
-    lines = [f"# clipserve train FOLDER --name NAME --config THIS_FILE     (from the preset {config.preset})", ""]
-    for field, info in TrainingConfig.model_fields.items():
+def config_text(config: BaseModel, title: str) -> str:
+    """All settings but name and data set as such a file, under ``title``: reading it gives the same run."""
+    lines = [f"# {title}", ""]
+    for field, info in type(config).model_fields.items():
         if field not in _GIVEN_APART:
             comment = f"  # {info.description}" if info.description else ""
             lines.append(f"{field} = {json.dumps(getattr(config, field), ensure_ascii=False)}{comment}")

@@ -9,6 +9,7 @@ import torch
 from clips.errors import CommandError
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
+DeviceName = Literal["auto", "cpu", "cuda"]
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,8 @@ class Device:
         return torch.amp.GradScaler(self.torch_device.type, enabled=self.precision == "fp16")
 
 
-def choose_device(device: str = "auto", precision: Precision = "auto") -> Device:
-    """``device`` auto, cpu or cuda.
-
-    Raises: CommandError: CUDA was asked for and is not there, or fp16 on a CPU.
-    """
+def choose_device(device: DeviceName = "auto", precision: Precision = "auto") -> Device:
+    """Raises: CommandError: CUDA was asked for and is not there, or fp16 on a CPU."""
     if device == "cuda" and not torch.cuda.is_available():
         raise CommandError("--device cuda: torch sees no CUDA device here; use --device cpu or install the driver")
     on_cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())

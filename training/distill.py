@@ -17,12 +17,13 @@ import torch
 import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt, ValidationError
 from torch import Tensor, nn
-from torch.optim import Optimizer
+from torch.optim import AdamW, Optimizer
 from tqdm import tqdm
 
 from clips.errors import UsageError
 from training.dataset import read_dataset
 from training.device import Device, choose_device
+from training.optimiser import parameter_groups
 from training.pictures import clip_frames, read_pictures
 from training.split import split_dataset
 from training.student import FeatureLoss, Student
@@ -141,11 +142,11 @@ class Distillation:
         config, device = self.config, self.device
         torch.manual_seed(config.seed)
         teacher = EfficientNetLite2().to(device.torch_device)
-        student = Student().to(device.torch_device, memory_format=torch.channels_last)
+        student = Student().to(memory_format=torch.channels_last).to(device.torch_device)
         weights = _LOSS_WEIGHTS.to(device.torch_device)
         with device.autocast():
             loss_of = FeatureLoss([teacher(self.views.draw(64, config.phases[0].teacher_px)) for _ in range(8)])
-        optimiser = _optimiser(student, config)
+        optimiser = AdamW(parameter_groups(student.parameters(), config.learning_rate, config.weight_decay))
         seen = self._resume(student, optimiser) if self.last.exists() else 0
         unexplained, began = torch.ones_like(weights), time.monotonic()
         for step, phase in self._steps(seen):
@@ -164,7 +165,8 @@ class Distillation:
             if step % self.save_every_steps == 0 or seen >= config.views:
                 self._save(student, optimiser, seen)
                 self._record(seen, time.monotonic() - began, unexplained)
-        return student.cpu()
+        student.cpu()
+        return student
 
     def _steps(self, seen: int) -> Iterator[tuple[int, Phase]]:
         """Number and phase of each step that is left, with a progress bar in views."""
@@ -192,11 +194,3 @@ class Distillation:
         optimiser.load_state_dict(state["optimiser"])  # type: ignore[arg-type]
         self.views.random.bit_generator.state = json.loads(str(state["views_random"]))
         return int(str(state["seen"]))
-
-
-def _optimiser(student: Student, config: DistillConfig) -> Optimizer:
-    """AdamW; biases and batch-norm scales are not decayed."""
-    weights = [p for p in student.parameters() if p.ndim > 1]
-    others = [p for p in student.parameters() if p.ndim <= 1]
-    groups = [{"params": weights, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=config.learning_rate)

@@ -72,7 +72,7 @@ class ValidationBatches:
         self._decoded, self._device = decoded, device
         self.batch_size = batch_size
         self._targets = label_targets(decoded, labels).to(device)
-        self._batches = _chunks(np.arange(len(decoded)), batch_size)
+        self._batches = chunks(np.arange(len(decoded)), batch_size)
 
     def __len__(self) -> int:
         return len(self._batches)
@@ -81,7 +81,7 @@ class ValidationBatches:
         return len(self._decoded)
 
     def one_pass(self, seed: Sequence[int] = (), start: int = 0) -> Iterator[Batch]:  # noqa: ARG002 - nothing is random here
-        for indices, frames in _read_ahead(self._batches[start:], self._decoded.read):
+        for indices, frames in read_ahead(self._batches[start:], self._decoded.read):
             yield Batch(torch.from_numpy(frames).to(self._device), self._targets[indices])
 
 
@@ -131,8 +131,8 @@ class TrainingBatches:
     def _stored(self, order: Indices, start: int) -> Iterator[tuple[int, Tensor, Tensor]]:
         """Batches by number, from ``start`` on: every stored frame (uint8) and the targets, on the device."""
         device = self._targets.device
-        chunks = _chunks(order, self.batch_size)[start:]
-        for number, (indices, stored) in enumerate(_read_ahead(chunks, self._decoded.read), start=start):
+        batches = chunks(order, self.batch_size)[start:]
+        for number, (indices, stored) in enumerate(read_ahead(batches, self._decoded.read), start=start):
             yield number, torch.from_numpy(stored).to(device, non_blocking=True), self._targets[indices]
 
 
@@ -152,7 +152,7 @@ class FeatureBatches:
         random = np.random.default_rng(seed)
         view = torch.from_numpy(random.integers(self._views.shape[0], size=self.clips()))
         order = random.permutation(self.clips()) if self._shuffled else np.arange(self.clips())
-        for indices in _chunks(order, self.batch_size)[start:]:
+        for indices in chunks(order, self.batch_size)[start:]:
             yield Batch(self._views[view[indices], indices], self._targets[indices])
 
 
@@ -173,11 +173,12 @@ def take_frames(clips: Tensor, drawn: Indices) -> Tensor:
     return clips[torch.arange(len(clips))[:, None], torch.from_numpy(drawn)]
 
 
-def _chunks(order: Indices, size: int) -> list[Indices]:
+def chunks(order: Indices, size: int) -> list[Indices]:
+    """Batches of ``size``; the last one may be smaller."""
     return [order[start : start + size] for start in range(0, len(order), size)]
 
 
-def _read_ahead(
+def read_ahead(
     batches: list[Indices], read: Callable[[Indices], NDArray[np.uint8]]
 ) -> Iterator[tuple[Indices, NDArray[np.uint8]]]:
     """Each batch with its frames; the next one is read from disk while the caller works on this one."""

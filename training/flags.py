@@ -1,18 +1,19 @@
-"""Command-line flags made from the fields of ``TrainingConfig``, so that a setting is declared once."""
+"""Command-line flags made from the fields of a run's settings, so that a setting is declared once."""
 
 import argparse
 from typing import Any, Literal, get_args, get_origin
 
-from training.config import TrainingConfig
+from pydantic import BaseModel
 
-_NOT_FLAGS = {"name", "dataset", "preset"}
+GIVEN_APART = frozenset({"name", "dataset", "videos", "preset"})
+"""Fields that are arguments of the command."""
 
 
-def add_config_flags(parser: argparse.ArgumentParser) -> None:
-    """One flag per field; a flag that is not given leaves no trace, so that the preset decides."""
-    group = parser.add_argument_group("settings (defaults of --preset finetune in brackets)")
-    for field, info in TrainingConfig.model_fields.items():
-        if field not in _NOT_FLAGS:
+def add_config_flags(parser: argparse.ArgumentParser, settings: type[BaseModel], title: str) -> None:
+    """One flag per field; a flag that is not given leaves no trace, so that a preset or a file decides."""
+    group = parser.add_argument_group(title)
+    for field, info in settings.model_fields.items():
+        if field not in GIVEN_APART:
             group.add_argument(
                 "--" + field.replace("_", "-"),
                 default=argparse.SUPPRESS,
@@ -21,9 +22,9 @@ def add_config_flags(parser: argparse.ArgumentParser) -> None:
             )
 
 
-def chosen_settings(args: argparse.Namespace) -> dict[str, Any]:
-    """The settings that were given on the command line."""
-    return {field: value for field, value in vars(args).items() if field in TrainingConfig.model_fields.keys() - _NOT_FLAGS}
+def chosen_settings(args: argparse.Namespace, settings: type[BaseModel]) -> dict[str, Any]:
+    """Those that were given on the command line."""
+    return {field: value for field, value in vars(args).items() if field in settings.model_fields.keys() - GIVEN_APART}
 
 
 def _kind(annotation: Any) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Which weights learn how fast: a rate per stage, warm-up and cosine, no decay on biases and batch norm."""
 
 import math
+from collections.abc import Iterable
 from typing import Literal
 
 from torch import nn
@@ -36,7 +37,7 @@ def frozen_stages(config: TrainingConfig, epoch: int) -> int:
 
 def head_optimiser(model: VideoClassifier, config: TrainingConfig) -> Optimizer:
     """AdamW over the head alone."""
-    return AdamW(_groups(model.stage_parameters("head"), config.head_learning_rate, weight_decay=1e-2))
+    return AdamW(parameter_groups(model.stage_parameters("head"), config.head_learning_rate, weight_decay=1e-2))
 
 
 def main_optimiser(model: VideoClassifier, config: TrainingConfig) -> Optimizer:
@@ -48,14 +49,15 @@ def main_optimiser(model: VideoClassifier, config: TrainingConfig) -> Optimizer:
     groups = []
     for height, stage in enumerate(reversed(STAGES)):
         trained = [parameter for parameter in model.stage_parameters(stage) if parameter.requires_grad]
-        groups += _groups(trained, config.learning_rate * config.stage_decay**height, config.weight_decay)
+        groups += parameter_groups(trained, config.learning_rate * config.stage_decay**height, config.weight_decay)
     if config.optimiser == "adamw":
         return AdamW(groups)
     return SGD(groups, lr=config.learning_rate, momentum=config.momentum)
 
 
-def _groups(parameters: list[nn.Parameter], rate: float, weight_decay: float) -> list[dict[str, object]]:
-    """Weights of convolutions and linear layers decay; vectors (biases, batch norm) do not."""
+def parameter_groups(parameters: Iterable[nn.Parameter], rate: float, weight_decay: float) -> list[dict[str, object]]:
+    """For an optimiser: weights of convolutions and linear layers decay; vectors (biases, batch norm) do not."""
+    parameters = list(parameters)
     decayed = [parameter for parameter in parameters if parameter.ndim > 1]
     others = [parameter for parameter in parameters if parameter.ndim <= 1]
     sets = [(decayed, weight_decay), (others, 0.0)]

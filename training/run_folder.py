@@ -2,7 +2,7 @@
 
 config.json     the resolved settings              curves.png             loss, accuracy, macro-F1, learning rate
 split.csv       which clip was in which part       confusion_matrix.png   of the best epoch
-skipped.csv     clips that could not be decoded    best.pt, last.pt       checkpoints
+skipped.csv     clips that could not be decoded    best.pt, last.pt       checkpoints; backbone.pt after pre-training
 results.csv     one line per epoch                 summary.json           the outcome
 """
 
@@ -12,14 +12,17 @@ import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from clips.errors import CommandError, UsageError
 from training.config import TrainingConfig
 from training.dataset import Dataset
 from training.decoding import SkippedClip
+from training.pretrain_config import PretrainConfig
+
+Settings = TypeVar("Settings", bound=BaseModel)
 
 
 class RunFolder:
@@ -30,10 +33,10 @@ class RunFolder:
         self.config, self.split, self.skipped = path / "config.json", path / "split.csv", path / "skipped.csv"
         self.results, self.summary = path / "results.csv", path / "summary.json"
         self.curves, self.confusion_matrix = path / "curves.png", path / "confusion_matrix.png"
-        self.best, self.last = path / "best.pt", path / "last.pt"
+        self.best, self.last, self.backbone = path / "best.pt", path / "last.pt", path / "backbone.pt"
 
     @classmethod
-    def create(cls, runs: Path, config: TrainingConfig) -> "RunFolder":
+    def create(cls, runs: Path, config: TrainingConfig | PretrainConfig) -> "RunFolder":
         """The next free number under ``runs/<name>``; nothing is ever overwritten."""
         parent = runs / config.name
         parent.mkdir(parents=True, exist_ok=True)
@@ -50,10 +53,14 @@ class RunFolder:
         Raises: UsageError: this is no run folder.
         """
         run = cls(path)
+        return run, run.settings(TrainingConfig)
+
+    def settings(self, kind: type[Settings]) -> Settings:
+        """What ``config.json`` says. Raises: UsageError: this is no folder of such a run."""
         try:
-            return run, TrainingConfig.model_validate_json(run.config.read_bytes())
+            return kind.model_validate_json(self.config.read_bytes())
         except (OSError, ValidationError) as problem:
-            raise UsageError(f"{path} is no run folder: it has no valid config.json") from problem
+            raise UsageError(f"{self.path} is no run folder of this command: it has no valid config.json") from problem
 
     @contextmanager
     def frame_files(self) -> Iterator[Path]:

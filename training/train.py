@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--no-publish", action="store_true", help="leave it at the checkpoint; `clipserve export` publishes later"
     )
     parser.add_argument("--licence", default="not stated", help="of the model, for the manifest and the model card")
-    add_config_flags(parser)
+    add_config_flags(parser, TrainingConfig, "settings (defaults of --preset finetune in brackets)")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -69,7 +69,9 @@ def run(args: argparse.Namespace) -> None:
     Raises: CommandError: the run cannot go on. UsageError: the arguments do not fit. KeyboardInterrupt: it was stopped.
     """
     if args.print_config:
-        print(config_text(_new_config(args)), end="")
+        config = _new_config(args)
+        title = f"clipserve train FOLDER --name NAME --config THIS_FILE     (from the preset {config.preset})"
+        print(config_text(config, title), end="")
         return
     with Interruption().handled() as interruption:
         if args.resume:
@@ -124,7 +126,9 @@ def _new_config(args: argparse.Namespace) -> TrainingConfig:
     if not folder or not name:
         raise UsageError("give a FOLDER and --name, or --resume RUN_FOLDER")
     check_model_name(name)
-    chosen = (read_config_file(args.config) if args.config else {}) | chosen_settings(args)
+    chosen = (read_config_file(args.config, TrainingConfig, "train") if args.config else {}) | chosen_settings(
+        args, TrainingConfig
+    )
     preset = args.preset or chosen.get("preset", "finetune")
     if preset not in list(PRESETS):
         raise UsageError(f"--config {args.config}: there is no preset {preset!r}; there is {', '.join(PRESETS)}")
@@ -137,7 +141,7 @@ def _resumed(args: argparse.Namespace) -> tuple[RunFolder, TrainingConfig]:
     """Only where to compute may change; everything else comes from the run."""
     folder, config = RunFolder.open(args.resume)
     check_resumable(folder)
-    chosen = chosen_settings(args)
+    chosen = chosen_settings(args, TrainingConfig)
     fixed = sorted(chosen.keys() - {"device", "workers"})
     if fixed or args.folder or args.name or args.config or args.preset:
         extra = fixed[0] if fixed else "FOLDER, --name, --preset and --config"

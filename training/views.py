@@ -18,9 +18,7 @@ class Views:
     Every picture is uint8 RGB of shape (height, width, 3); sizes may differ.
     """
 
-    def __init__(
-        self, collections: Sequence[Sequence[Picture]], seed: int, device: torch.device = torch.device("cpu")
-    ) -> None:
+    def __init__(self, collections: Sequence[Sequence[Picture]], seed: int, device: torch.device | str = "cpu") -> None:
         """``device`` is where parts are scaled, and where the views are."""
         self.collections = [pictures for pictures in collections if len(pictures)]
         self.random, self._device = np.random.default_rng(seed), device

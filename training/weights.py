@@ -26,8 +26,8 @@ def load_start_weights(model: VideoClassifier, weights: str, backbone: Backbone 
     """Fill ``model`` in place; returns what was loaded, in words.
 
     ``weights`` is ``imagenet``, ``none`` (the model keeps its random weights), or the path of a checkpoint of a run or
-    of a plain state dict with torchvision's names for the model's backbone. A head with other labels, or another temporal
-    pooling, is left out.
+    of a plain state dict with torchvision's names for the model's backbone, or a run folder. A head with other labels, or
+    another temporal pooling, is left out.
 
     Raises: CommandError: the file is missing, is no checkpoint, does not fit, or cannot be downloaded.
     """
@@ -57,9 +57,11 @@ def imagenet_state(backbone: Backbone = "resnet50") -> dict[str, Tensor]:
 def read_state(file: Path) -> dict[str, Tensor]:
     """The state dict in ``file``, without wrappers such as ``{"model": ...}`` and prefixes such as ``module.``.
 
+    ``file`` may be a run folder.
+
     Raises: CommandError: the file is missing, or is no checkpoint that torch can read safely.
     """
-    content = read_torch_file(file)
+    content = read_torch_file(weights_file(file))
     for wrapper in _WRAPPERS:
         inner = content.get(wrapper)
         content = inner if isinstance(inner, Mapping) else content
@@ -67,6 +69,16 @@ def read_state(file: Path) -> dict[str, Tensor]:
     if not state:
         raise CommandError(f"{file} holds no weights; expected best.pt or last.pt of a run, or a state dict of a ResNet")
     return state
+
+
+def weights_file(path: Path) -> Path:
+    """A file as it is; of a run folder what pre-training or training left there. Raises: CommandError: it has neither yet."""
+    if not path.is_dir():
+        return path
+    for name in ("backbone.pt", "best.pt"):
+        if (path / name).exists():
+            return path / name
+    raise CommandError(f"{path} holds neither backbone.pt nor best.pt; is the run finished?")
 
 
 def read_torch_file(file: Path) -> Mapping[str, object]:

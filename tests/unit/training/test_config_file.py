@@ -17,16 +17,16 @@ NAMED = {"name": "m", "dataset": "clips"}
 def test_what_is_printed_gives_the_same_run_and_explains_every_setting(preset: str, tmp_path: Path) -> None:
     config = resolve_config(preset, NAMED | {"epochs": 7, "flip": False, "teacher": "runs/\U0001f600/1/best.pt"})
     file = tmp_path / "run.toml"
-    file.write_text(config_text(config))
-    read = read_config_file(file)
+    file.write_text(config_text(config, "a run"))
+    read = read_config_file(file, TrainingConfig, "train")
     assert TrainingConfig(**NAMED, **read) == config
-    assert all(" # " in line for line in config_text(config).splitlines()[2:] if not line.startswith("preset"))
+    assert all(" # " in line for line in config_text(config, "a run").splitlines()[2:] if not line.startswith("preset"))
 
 
 def test_a_misspelt_setting_is_refused_with_the_nearest_one(tmp_path: Path) -> None:
     (tmp_path / "run.toml").write_text("learning_rat = 0.1")
     with pytest.raises(UsageError, match="no setting 'learning_rat'; do you mean learning_rate"):
-        read_config_file(tmp_path / "run.toml")
+        read_config_file(tmp_path / "run.toml", TrainingConfig, "train")
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_a_file_that_cannot_be_read_is_named(content: bytes | None, complaint: s
     if content is not None:
         file.write_bytes(content)
     with pytest.raises(UsageError, match=complaint):
-        read_config_file(file)
+        read_config_file(file, TrainingConfig, "train")
 
 
 def test_flags_count_more_than_the_file_and_the_file_more_than_the_preset(
@@ -47,7 +47,7 @@ def test_flags_count_more_than_the_file_and_the_file_more_than_the_preset(
     file.write_text('preset = "baseline"\nepochs = 3\nbatch_size = 5\n')
     assert clipserve.main(["train", "--print-config", "--config", str(file), "--batch-size", "6"]) == 0
     (tmp_path / "printed.toml").write_text(capsys.readouterr().out)
-    printed = read_config_file(tmp_path / "printed.toml")
+    printed = read_config_file(tmp_path / "printed.toml", TrainingConfig, "train")
     assert (printed["preset"], printed["epochs"], printed["batch_size"], printed["momentum"]) == ("baseline", 3, 6, 0.9)
 
 

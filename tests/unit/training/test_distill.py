@@ -70,6 +70,8 @@ class InterruptedViews(Views):
 def test_an_interrupted_run_goes_on_to_the_same_end(tmp_path: Path) -> None:
     whole = Distillation(TINY, Views([pictures(4)], 0), tmp_path / "whole.pt", io.StringIO(), CPU).run()
     with pytest.raises(KeyboardInterrupt):
-        Distillation(TINY, InterruptedViews([pictures(4)], 0), tmp_path / "parts.pt", io.StringIO(), CPU, save_every_steps=1).run()
+        Distillation(
+            TINY, InterruptedViews([pictures(4)], 0), tmp_path / "parts.pt", io.StringIO(), CPU, save_every_steps=1
+        ).run()
     resumed = Distillation(TINY, Views([pictures(4)], 0), tmp_path / "parts.pt", io.StringIO(), CPU).run()
     assert all(torch.equal(a, b) for a, b in zip(whole.state_dict().values(), resumed.state_dict().values(), strict=True))

@@ -41,15 +41,17 @@ def test_settings_of_older_checkpoints_are_understood(old: bool, new: str) -> No
 
 def test_every_setting_has_a_flag_with_an_explanation() -> None:
     parser = argparse.ArgumentParser()
-    add_config_flags(parser)
+    add_config_flags(parser, TrainingConfig, "settings")
     described = {action.dest for action in parser._actions if action.help and "None [" not in action.help}
     assert TrainingConfig.model_fields.keys() - {"name", "dataset", "preset"} <= described
 
 
 def test_flags_that_are_not_given_leave_no_trace() -> None:
     parser = argparse.ArgumentParser()
-    add_config_flags(parser)
-    given = chosen_settings(parser.parse_args(["--epochs", "3", "--no-flip", "--optimiser", "adamw", "--size", "64"]))
+    add_config_flags(parser, TrainingConfig, "settings")
+    given = chosen_settings(
+        parser.parse_args(["--epochs", "3", "--no-flip", "--optimiser", "adamw", "--size", "64"]), TrainingConfig
+    )
     assert given == {"epochs": 3, "flip": False, "optimiser": "adamw", "size": 64}
 
 

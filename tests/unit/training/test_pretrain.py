@@ -1,0 +1,101 @@
+"""Pre-training as a command: what it leaves behind, that it can be stopped anywhere, and that a run starts from it."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+import clipserve
+from tests.unit.training.test_fit import StopAfter
+from training.interruption import Interruption
+from training.pretrain import pretrain
+from training.pretrain_config import PretrainConfig
+from training.run_folder import RunFolder
+from training.weights import read_state
+
+TINY = {
+    "name": "p", "weights": "none", "backbone": "resnet18", "size": 32, "num_frames": 1, "stored_frames": 2, "batch_size": 2,
+    "epochs": 2, "warmup_epochs": 0, "expander_width": 16, "precision": "fp32", "device": "cpu", "workers": 0,
+}  # fmt: skip
+STEPS_PER_EPOCH = 3
+FLAGS = [word for key, value in TINY.items() for word in ("--" + key.replace("_", "-"), str(value))]
+
+
+@pytest.fixture
+def clips(make_clips) -> Path:
+    return make_clips({"red": 3, "green": 3})
+
+
+def config(clips: Path, **changes: object) -> PretrainConfig:
+    return PretrainConfig(**{**TINY, "videos": str(clips), **changes})
+
+
+def test_a_run_leaves_a_backbone_that_training_starts_from(clips: Path, big_files: Path, capsys) -> None:
+    runs = big_files / "runs"
+    assert clipserve.main(["pretrain", str(clips), *FLAGS, "--probe", str(clips), "--runs", str(runs)]) == 0
+    folder = RunFolder(runs / "p" / "1")
+    rows = list(csv.DictReader(folder.results.read_text().splitlines()))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert rows[0]["knn_accuracy"] == ""
+    assert 0 <= float(rows[1]["knn_accuracy"]) <= 1
+    assert json.loads(folder.summary.read_text())["videos"] == 6
+    assert folder.curves.exists()
+    assert "nearest neighbours before" in capsys.readouterr().out
+    shape = "--size 32 --num-frames 1 --frame-choices 1 --batch-size 4 --epochs 1 --head-epochs 0 --backbone resnet18"
+    started = ["--weights", str(folder.path), "--runs", str(runs), "--no-publish", "--workers", "0", "--device", "cpu"]
+    assert clipserve.main(["train", str(clips), "--name", "m", *shape.split(), *started]) == 0
+    assert "tensors of the trunk loaded, head starts at random" in capsys.readouterr().out
+
+
+def test_a_run_that_is_stopped_anywhere_ends_like_one_that_is_not(clips: Path, big_files: Path) -> None:
+    settings = config(clips)
+    whole = pretrain(settings, None, big_files, Interruption())
+    cut = RunFolder(big_files / "p" / "2")
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(settings, None, big_files, StopAfter(1))
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(settings, cut, big_files, StopAfter(STEPS_PER_EPOCH))
+    pretrain(settings, cut, big_files, Interruption())
+    ours, theirs = read_state(cut.path), read_state(whole.path)
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    rows = [
+        [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(run.results.read_text().splitlines())]
+        for run in (cut, whole)
+    ]
+    assert rows[0] == rows[1]
+
+
+def test_training_changes_the_trunk(clips: Path, big_files: Path) -> None:
+    short, long = (pretrain(config(clips, epochs=epochs), None, big_files, Interruption()) for epochs in (1, 2))
+    assert not torch.equal(read_state(short.path)["layer4.1.conv2.weight"], read_state(long.path)["layer4.1.conv2.weight"])
+
+
+def test_one_video_is_not_enough(make_clips, big_files: Path, capsys) -> None:
+    assert clipserve.main(["pretrain", str(make_clips({"red": 1})), *FLAGS, "--runs", str(big_files)]) == 1
+    assert "needs two videos" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--name", "p"], "give VIDEOS and --name"),
+        (["clips", "--name", "p", "--stored-frames", "2", "--num-frames", "4"], "less than the 4 frames of a clip"),
+        (["clips", "--name", "p", "--epochs", "0"], "--epochs: "),
+        (["clips", "--name", "P"], "small letters"),
+        (["--resume", "gone"], "is no run folder"),
+    ],
+)
+def test_wrong_arguments_are_named(arguments: list[str], complaint: str, capsys) -> None:
+    assert clipserve.main(["pretrain", *arguments]) == 2
+    assert complaint in capsys.readouterr().err
+
+
+def test_a_complete_run_is_not_resumed_and_a_resumed_one_keeps_its_settings(clips: Path, big_files: Path, capsys) -> None:
+    done = pretrain(config(clips, epochs=1), None, big_files, Interruption())
+    assert clipserve.main(["pretrain", "--resume", str(done.path)]) == 1
+    assert "is complete" in capsys.readouterr().err
+    done.summary.unlink()
+    assert clipserve.main(["pretrain", "--resume", str(done.path), "--epochs", "9"]) == 2
+    assert "leave out epochs" in capsys.readouterr().err

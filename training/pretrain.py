@@ -1,0 +1,153 @@
+"""Pre-train a ResNet on videos without labels: two clips of one video shall look alike, clips of different videos not.
+
+VIDEOS is a folder, searched with its subfolders, or a CSV file with the column path; where it has a column split, its val
+clips are left out. The result is runs/NAME/1 with backbone.pt, which `clipserve train --weights runs/NAME/1` starts from.
+--probe gives labelled clips on which the features are tried meanwhile, by their nearest neighbours. Ctrl-C stops the run,
+--resume runs/NAME/1 goes on.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import torch
+from pydantic import ValidationError
+
+from clips.errors import CommandError, UsageError
+from training.config_file import config_text, read_config_file
+from training.decoding import DecodedClips, decode_clips
+from training.device import Device, choose_device
+from training.flags import add_config_flags, chosen_settings
+from training.interruption import Interruption
+from training.knn_probe import KnnProbe
+from training.model import VideoClassifier
+from training.pairs import VideoPairs
+from training.plots import Curve, curves_figure
+from training.pretrain_config import PretrainConfig
+from training.repository import check_model_name
+from training.run_folder import RunFolder, check_resumable
+from training.self_supervised import Pretraining
+from training.unlabelled import read_videos
+from training.weights import load_start_weights
+
+EXAMPLE = "clipserve pretrain my-videos --name general --probe my-clips"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of ``clipserve pretrain``."""
+    parser.add_argument("videos", nargs="?", metavar="VIDEOS", help="folder of videos, or a CSV file")
+    parser.add_argument("--name", help="of the run: small letters, digits, - and _")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="settings as TOML; flags count more")
+    parser.add_argument(
+        "--print-config", action="store_true", help="print the settings of the run as a file for --config, and stop"
+    )
+    parser.add_argument("--resume", type=Path, metavar="RUN_FOLDER", help="go on with an interrupted run, with its settings")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="FOLDER", help="where run folders go [runs]")
+    add_config_flags(parser, PretrainConfig, "settings (defaults in brackets)")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Pre-train, and leave ``backbone.pt``.
+
+    Raises: CommandError: the run cannot go on. UsageError: the arguments do not fit. KeyboardInterrupt: it was stopped.
+    """
+    if args.print_config:
+        print(config_text(_new_config(args), "clipserve pretrain VIDEOS --name NAME --config THIS_FILE"), end="")
+        return
+    with Interruption().handled() as interruption:
+        folder, config = _resumed(args) if args.resume else (None, _new_config(args))
+        finished = pretrain(config, folder, args.runs, interruption)
+    print(f"wrote {finished.backbone}; next: clipserve train FOLDER --name NAME --weights {finished.path}")
+
+
+def pretrain(config: PretrainConfig, folder: RunFolder | None, runs: Path, interruption: Interruption) -> RunFolder:
+    """One run from the videos to ``backbone.pt``; ``folder`` is given where a run goes on."""
+    videos = read_videos(Path(config.videos))
+    device = choose_device(config.device, config.precision)
+    torch.backends.cudnn.benchmark = True  # every batch has one shape
+    torch.manual_seed(config.seed)
+    model = VideoClassifier(2, architecture=config.architecture)
+    if folder is None or not folder.last.exists():
+        print(f"start: {load_start_weights(model, config.weights, config.backbone)}", flush=True)
+    model.to(device.torch_device)
+    folder = folder or RunFolder.create(runs, config)
+    print(f"data: {len(videos)} different videos\ndevice: {device.note}\nrun folder: {folder.path}", flush=True)
+    with folder.frame_files() as files:
+        decoded, skipped = decode_clips(videos, config.store_spec, files / "videos.dat", config.workers, "decoding")
+        folder.write_skipped(skipped)
+        for clip in skipped:
+            print(f"skipped: {clip.name}: {clip.message} ({clip.code})", flush=True)
+        probe = KnnProbe.read(config, files, device) if config.probe else None
+        work = Pretraining(config, model, _pairs(decoded, config, device), probe, device, folder, interruption)
+        _fit_or_say_how_to_resume(work)
+    torch.save(work.backbone(), folder.backbone)
+    _write_outcome(work, len(skipped))
+    return folder
+
+
+def _pairs(decoded: DecodedClips, config: PretrainConfig, device: Device) -> VideoPairs:
+    if len(decoded) < 2:
+        raise CommandError("pre-training needs two videos at least: it learns from how they differ")
+    return VideoPairs(decoded, config.batch_size, config.num_frames, config.window, config.augmentation, device.torch_device)
+
+
+def _fit_or_say_how_to_resume(work: Pretraining) -> None:
+    if work.probe is not None and not work.run.last.exists():
+        print(f"nearest neighbours before: {work.probe.accuracy(work.model):.1%} of {len(work.probe.val)} clips", flush=True)
+    try:
+        with work.interruption.deferred():
+            work.fit()
+    except KeyboardInterrupt:
+        print(f"stopped in epoch {len(work.epochs) + 1}; go on with: clipserve pretrain --resume {work.run.path}", flush=True)
+        raise
+
+
+def _write_outcome(work: Pretraining, skipped: int) -> None:
+    """``curves.png``, and ``summary.json``, which says that the run is complete."""
+    epochs, last = [row.epoch for row in work.epochs], work.epochs[-1]
+    curves = [Curve(name, epochs, [getattr(row, name) for row in work.epochs]) for name in ("similarity", "variance", "spread")]
+    if tried := [row for row in work.epochs if row.knn_accuracy is not None]:
+        curves.append(Curve("nearest neighbours", [row.epoch for row in tried], [row.knn_accuracy or 0.0 for row in tried]))
+    curves_figure(curves, f"{work.config.name}, run {work.run.path.name}").savefig(work.run.curves, dpi=130)
+    summary = {
+        "videos": len(work.pairs.decoded),
+        "skipped_videos": skipped,
+        "epochs": last.epoch,
+        "spread": last.spread,
+        "knn_accuracy": last.knn_accuracy,
+        "training_seconds": sum(row.seconds for row in work.epochs),
+    }
+    work.run.summary.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    if last.spread < 0.1:
+        print(f"the features collapsed (spread {last.spread:.2f}): raise --variance-weight or lower --learning-rate")
+
+
+def _new_config(args: argparse.Namespace) -> PretrainConfig:
+    """Defaults, then the file, then the flags."""
+    videos, name = (args.videos, args.name) if not args.print_config else (args.videos or "VIDEOS", args.name or "name")
+    if not videos or not name:
+        raise UsageError("give VIDEOS and --name, or --resume RUN_FOLDER")
+    check_model_name(name)
+    chosen = read_config_file(args.config, PretrainConfig, "pretrain") if args.config else {}
+    chosen |= chosen_settings(args, PretrainConfig)
+    try:
+        config = PretrainConfig(**{**chosen, "name": name, "videos": videos})
+    except ValidationError as problem:
+        first = problem.errors()[0]
+        flag = "--" + str(first["loc"][0]).replace("_", "-") if first["loc"] else "the settings"
+        raise UsageError(f"{flag}: {first['msg']} (given: {first['input']!r})") from problem
+    if config.stored_frames < config.num_frames:
+        raise UsageError(f"--stored-frames {config.stored_frames} is less than the {config.num_frames} frames of a clip")
+    return config
+
+
+def _resumed(args: argparse.Namespace) -> tuple[RunFolder, PretrainConfig]:
+    """Only where to compute may change; everything else comes from the run."""
+    folder = RunFolder(args.resume)
+    config = folder.settings(PretrainConfig)
+    check_resumable(folder)
+    chosen = chosen_settings(args, PretrainConfig)
+    fixed = sorted(chosen.keys() - {"device", "workers"})
+    if fixed or args.videos or args.name or args.config:
+        raise UsageError(f"--resume takes its settings from the run; leave out {fixed[0] if fixed else 'VIDEOS and --name'}")
+    return folder, config.model_copy(update=chosen)

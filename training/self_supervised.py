@@ -1,0 +1,181 @@
+"""The loop of pre-training without labels, from top to bottom.
+
+Every step depends on (seed, epoch, step) and on the weights alone, so a run that was interrupted and resumed equals one
+that was not.
+"""
+
+import math
+import time
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import AdamW
+from tqdm import tqdm
+
+from clips.errors import CommandError
+from training.device import Device
+from training.interruption import Interruption
+from training.knn_probe import KnnProbe
+from training.model import VideoClassifier
+from training.optimiser import Schedule, parameter_groups
+from training.pairs import VideoPairs
+from training.pretrain_config import PretrainConfig
+from training.run_folder import RunFolder
+from training.vicreg import Expander, Terms, spread, vicreg_terms
+from training.weights import read_torch_file
+
+_SAVE_EVERY_SECONDS = 60.0
+_LARGEST_GRADIENT = 5.0
+
+
+@dataclass
+class PretrainEpoch:
+    """One line of ``results.csv``; means over the steps."""
+
+    epoch: int
+    similarity: float = 0.0
+    variance: float = 0.0
+    covariance: float = 0.0
+    spread: float = 0.0
+    """Mean deviation of what the loss is computed on: 1 is asked for, 0 is a collapse."""
+    learning_rate: float = 0.0
+    seconds: float = 0.0
+    knn_accuracy: float | None = None
+    """Where the features were tried after this epoch."""
+    steps: int = 0
+
+    def add(self, terms: Terms, deviation: Tensor, seconds: float) -> None:
+        """Count one step."""
+        self.steps += 1
+        for name, value in (*terms._asdict().items(), ("spread", deviation)):
+            setattr(self, name, getattr(self, name) + (value.item() - getattr(self, name)) / self.steps)
+        self.seconds += seconds
+
+    def line(self) -> str:
+        """For the terminal."""
+        found = "" if self.knn_accuracy is None else f"  nearest neighbours {self.knn_accuracy:.1%}"
+        terms = f"similarity {self.similarity:.3f}  variance {self.variance:.3f}  covariance {self.covariance:.3f}"
+        return f"epoch {self.epoch:>3}  {terms}  spread {self.spread:.2f}{found}"
+
+
+@dataclass
+class Pretraining:
+    """One run."""
+
+    config: PretrainConfig
+    model: VideoClassifier
+    """On the device. Its trunk is trained."""
+    pairs: VideoPairs
+    probe: KnnProbe | None
+    device: Device
+    run: RunFolder
+    interruption: Interruption
+    epochs: list[PretrainEpoch] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        config, features = self.config, self.model.head.in_features
+        torch.manual_seed(config.seed)
+        self.expander = Expander(features, config.expander_width).to(self.device.torch_device)
+        self.trained = nn.ModuleList([self.model.trunk, self.expander])
+        self.optimiser = AdamW(parameter_groups(self.trained.parameters(), config.learning_rate, config.weight_decay))
+        steps = len(self.pairs)
+        self.schedule = Schedule(self.optimiser, config.epochs * steps, round(config.warmup_epochs * steps))
+        self.scaler = self.device.scaler()
+
+    def fit(self) -> None:
+        """Train to the last epoch; where ``last.pt`` is there, from it on.
+
+        Raises: KeyboardInterrupt: a signal came; ``last.pt`` has all up to its step. CommandError: the loss diverged.
+        """
+        begun = self._resume() if self.run.last.exists() else None
+        saved = time.monotonic()
+        total = self.config.epochs * len(self.pairs)
+        done = len(self.epochs) * len(self.pairs) + (begun.steps if begun else 0)
+        with tqdm(total=total, initial=done, unit="step", disable=None) as bar:
+            for number in range(len(self.epochs) + 1, self.config.epochs + 1):
+                epoch, begun = begun or PretrainEpoch(number), None
+                self._train_epoch(epoch, bar)
+                self._record(epoch, bar)
+                if time.monotonic() - saved > _SAVE_EVERY_SECONDS:
+                    self._save(None)
+                    saved = time.monotonic()
+        self._save(None)
+
+    def backbone(self) -> dict[str, Tensor]:
+        """Weights under torchvision's names, for ``clipserve train --weights``."""
+        return {name: value.cpu() for name, value in self.model.trunk.state_dict().items()}
+
+    def _train_epoch(self, epoch: PretrainEpoch, bar: "tqdm[Any]") -> None:
+        self.trained.train()
+        before = time.perf_counter()
+        for pair in self.pairs.one_pass([self.config.seed, epoch.epoch], start=epoch.steps):
+            self.schedule.set((epoch.epoch - 1) * len(self.pairs) + epoch.steps)
+            terms, deviation = self._step(*pair)
+            now = time.perf_counter()
+            epoch.add(terms, deviation, now - before)
+            before = now
+            bar.set_postfix_str(f"epoch {epoch.epoch}, spread {epoch.spread:.2f}", refresh=False)
+            bar.update()
+            self._check_interruption(epoch)
+
+    def _step(self, a: Tensor, b: Tensor) -> tuple[Terms, Tensor]:
+        with self.device.autocast():
+            embedded = self.expander(self.model.features(torch.cat([a, b])).mean(dim=1)).float()
+        first, second = embedded.chunk(2)
+        terms, config = vicreg_terms(first, second), self.config
+        loss = (
+            config.similarity_weight * terms.similarity
+            + config.variance_weight * terms.variance
+            + config.covariance_weight * terms.covariance
+        )
+        if not math.isfinite(loss.item()):
+            raise CommandError("the loss is no longer a number; lower --learning-rate or use --precision fp32")
+        self.optimiser.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        self.scaler.unscale_(self.optimiser)
+        nn.utils.clip_grad_norm_(self.trained.parameters(), _LARGEST_GRADIENT)
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
+        return terms, spread(embedded.detach())
+
+    def _record(self, epoch: PretrainEpoch, bar: "tqdm[Any]") -> None:
+        """A line in ``results.csv``, and on the terminal where the features were tried."""
+        epoch.learning_rate = max(group["lr"] for group in self.optimiser.param_groups)
+        tried = epoch.epoch % self.config.probe_epochs == 0 or epoch.epoch == self.config.epochs
+        if self.probe is not None and tried:
+            epoch.knn_accuracy = self.probe.accuracy(self.model)
+        self.epochs.append(epoch)
+        self.run.write_results([asdict(row) for row in self.epochs])
+        if tried:
+            bar.write(epoch.line())
+
+    def _check_interruption(self, epoch: PretrainEpoch) -> None:
+        try:
+            self.interruption.check()
+        except KeyboardInterrupt:
+            self._save(epoch)
+            raise
+
+    def _save(self, begun: PretrainEpoch | None) -> None:
+        """``last.pt`` by one atomic rename; ``begun`` is an epoch that is not done."""
+        state = {
+            "trained": self.trained.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "epochs": [asdict(row) for row in self.epochs],
+            "begun": asdict(begun) if begun else None,
+        }
+        unfinished = self.run.last.with_suffix(".tmp")
+        torch.save(state, unfinished)
+        unfinished.replace(self.run.last)
+
+    def _resume(self) -> PretrainEpoch | None:
+        """Everything as it was; returns the epoch that was begun, if any."""
+        state: dict[str, Any] = dict(read_torch_file(self.run.last))
+        self.trained.load_state_dict(state["trained"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.scaler.load_state_dict(state["scaler"])
+        self.epochs = [PretrainEpoch(**row) for row in state["epochs"]]
+        return PretrainEpoch(**state["begun"]) if state["begun"] else None
