@@ -31,7 +31,7 @@ VAL_CLIPS = 6
 SETTINGS = (
     "--weights none --size 64 --num-frames 6 --frame-choices 1 --sampling exact --fit stretch --no-flip --colour 0 "
     "--crop-scale-min 1 --optimiser adamw --learning-rate 5e-4 --batch-size 16 --warmup-epochs 1 --patience 0 --ema-decay 0.9 "
-    "--dropout 0 --label-smoothing 0 --device cpu --temporal-width 256 --no-publish"
+    "--dropout 0 --label-smoothing 0 --temporal-width 256 --no-publish"
 )
 
 
@@ -137,7 +137,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--temporal", nargs="+", choices=get_args(Temporal), default=get_args(Temporal), metavar="NAME")
     parser.add_argument("--backbone", default="resnet50", help="(default: %(default)s)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="(default: %(default)s)")
-    parser.add_argument("--epochs", type=int, default=12, help="(default: %(default)s)")
+    parser.add_argument("--epochs", type=int, default=24, help="(default: %(default)s)")
     parser.add_argument("--train-clips", type=int, default=30, help="of each order (default: %(default)s)")
     parser.add_argument("--test-clips", type=int, default=20, help="of each order (default: %(default)s)")
     return parser.parse_args()

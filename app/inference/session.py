@@ -1,6 +1,7 @@
 """ONNX sessions: the one module that imports onnxruntime. A session is proven by running it, never by what is listed."""
 
 import contextlib
+import functools
 import io
 import os
 from collections.abc import Iterable, Sequence
@@ -131,6 +132,27 @@ def _check_present(provider: Provider) -> None:
         ort.preload_dlls()  # prints what it cannot find; the session says it better
 
 
+@functools.cache
+def _share_arena() -> None:
+    """One arena for all sessions on the CPU, whose pieces are as large as what they were taken for.
+
+    A session's own takes the next power of two. What is not used of a piece gets used when runs of two lanes meet in another
+    way than before, minutes or hours later: memory then grew by steps of 2 MiB under a load that had not changed. Two lanes of
+    the shipped model hold 141 MB this way, and 153 with an arena of the session's own.
+    """
+    everywhere = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
+    same_as_requested, default = 1, -1
+    config = ort.OrtArenaCfg(
+        {
+            "max_mem": 0,
+            "arena_extend_strategy": same_as_requested,
+            "initial_chunk_size_bytes": default,
+            "max_dead_bytes_per_chunk": default,
+        }
+    )
+    ort.create_and_register_allocator(everywhere, config)
+
+
 def _create(model: bytes, clip_shape: tuple[int, ...], provider: Provider, options: SessionOptions) -> Any:
     settings = ort.SessionOptions()
     settings.intra_op_num_threads = options.intra_op_threads
@@ -138,6 +160,9 @@ def _create(model: bytes, clip_shape: tuple[int, ...], provider: Provider, optio
     settings.log_severity_level = 3
     # else a plan of memory and a block for each batch size: 474 MB after all sizes up to 8, in place of 270 and 2% more time
     settings.enable_mem_pattern = provider != "cpu"
+    if provider == "cpu":
+        _share_arena()
+        settings.add_session_config_entry("session.use_env_allocators", "1")
     # waiting threads that spin take the processor from the decoders
     settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
     chain = provider_chain(provider, clip_shape, options.max_batch_size, options.gpu, options.model_sha256)

@@ -1,0 +1,235 @@
+"""What each method of training gains on people and places that were never seen, fold by fold.
+
+A seed holds out some groups, trains on the others, chooses the epoch by two of them, and is measured on those held out: nothing
+of it has seen them, not even its backbone. Methods are calls of the commands that users have, and within a comparison they see
+the same clips as often. What a work folder has already is not done again, so that a run can be stopped and go on.
+"""
+
+import argparse
+import contextlib
+import csv
+import json
+import multiprocessing
+import re
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import clipserve
+from benchmarks.record import write_result
+
+VALIDATION_GROUPS = 2
+SHAPE = "--num-frames 8 --size 128 --sampling exact --patience 0 --no-publish"
+PLAIN = "--preset baseline --epochs 30"
+FROM_SCRATCH = f"{PLAIN} --learning-rate 0.01 --schedule cosine --warmup-epochs 1 --crop-scale-min 0.4 --colour 0.3"
+STUDENT = f"{FROM_SCRATCH} --backbone resnet18 --num-frames 4 --frame-choices 2"
+FOUR_FRAMES = "--preset finetune --num-frames 4 --frame-choices 4"
+
+
+@dataclass(frozen=True)
+class Method:
+    """Flags of ``clipserve train``, where it starts, and what it is compared with."""
+
+    name: str
+    flags: str
+    start: str = "none"
+    """``none``, or the backbone: ``pretrained`` without labels, ``distilled`` from an image network."""
+    teacher: str = ""
+    """Another method, whose model teaches."""
+    against: str = ""
+    """The method that lacks what this one adds."""
+
+
+METHODS = (
+    Method("scratch", FROM_SCRATCH),
+    Method("pretrained", FROM_SCRATCH, start="pretrained", against="scratch"),
+    Method("distilled", FROM_SCRATCH, start="distilled", against="scratch"),
+    Method("baseline", PLAIN, start="distilled"),
+    Method("finetune", "--preset finetune", start="distilled", against="baseline"),
+    Method("shift", "--preset finetune --temporal shift", start="distilled", against="finetune"),
+    Method("sixteen-frames", "--preset finetune --num-frames 16 --frame-choices 1 --temporal transformer", start="distilled"),
+    Method("four-frames", FOUR_FRAMES, start="distilled"),
+    Method("four-frames-taught", FOUR_FRAMES, start="distilled", teacher="sixteen-frames", against="four-frames"),
+    Method("student", STUDENT),
+    Method("student-taught", STUDENT, teacher="finetune", against="student"),
+)
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One seed with its clips."""
+
+    seed: int
+    folder: Path
+    """Holds ``train.csv`` (with two groups as `val`), ``test.csv`` and everything that comes of them."""
+    pictures: str
+    """Of the distillation, beside the clips' frames."""
+    distill: str
+    """Flags of ``clipserve distill``."""
+    pretrain: str
+    """Flags of ``clipserve pretrain``."""
+
+
+def main() -> None:
+    """Run what is missing, print and record."""
+    args = _arguments()
+    folds = _write_folds(args)
+    chosen = [method for method in METHODS if method.name in args.methods]
+    with ProcessPoolExecutor(args.parallel, mp_context=multiprocessing.get_context("spawn")) as pool:
+        found = list(pool.map(_run_fold, folds, [chosen] * len(folds)))
+    figures = {method.name: _figures(method, found) for method in chosen}
+    for name, row in figures.items():
+        gain = f"   gain over {row['against']}: {row['gain']:+.1%} ± {row['gain_deviation']:.1%}" if "gain" in row else ""
+        print(f"{name:20} {row['accuracy']:6.1%} ± {row['deviation']:5.1%}{gain}")
+    test_clips = [len((fold.folder / "test.csv").read_text().splitlines()) - 1 for fold in folds]
+    settings = {"shape": SHAPE, "methods": {method.name: vars(method) for method in chosen}, "test_clips": test_clips}
+    settings |= {"distill": args.distill, "pretrain": args.pretrain, "seeds": args.seeds}
+    write_result("methods", settings | {"found": figures})
+
+
+def _run_fold(fold: Fold, methods: Sequence[Method]) -> dict[str, dict[str, Any]]:
+    """Figures by method. What is said goes into ``log`` in the fold's folder."""
+    with (fold.folder / "log").open("a", buffering=1) as log, contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+        return {method.name: _measured(fold, method) for method in methods}
+
+
+def _measured(fold: Fold, method: Method) -> dict[str, Any]:
+    """Train and measure, unless it is done."""
+    figures = fold.folder / f"{method.name}.json"
+    if not figures.exists():
+        clips = str(fold.folder / "train.csv")
+        start = ["--weights", _start(fold, method.start)]
+        taught = ["--teacher", str(_best(fold, method.teacher))] if method.teacher else []
+        where = ["--runs", str(fold.folder / "runs"), "--name", method.name, "--seed", str(fold.seed)]
+        _call(["train", clips, *where, *SHAPE.split(), *method.flags.split(), *start, *taught])
+        unfinished = figures.with_suffix(".part")
+        _call(
+            [
+                "evaluate",
+                str(_best(fold, method.name)),
+                str(fold.folder / "test.csv"),
+                "--split",
+                "all",
+                "--json",
+                str(unfinished),
+            ]
+        )
+        unfinished.replace(figures)
+    found: dict[str, Any] = json.loads(figures.read_text())
+    return found
+
+
+def _start(fold: Fold, start: str) -> str:
+    """Start weights for ``--weights``; made first where they are missing."""
+    folder = fold.folder / start
+    if start == "none" or (folder / "backbone.pt").exists() or list(folder.glob("runs/*/*/backbone.pt")):
+        pass
+    elif start == "distilled":
+        more = ["--pictures", fold.pictures] if fold.pictures else []
+        more += ["--resume"] if (folder / "last.pt").exists() else []
+        _call(["distill", str(fold.folder / "train.csv"), "--output", str(folder), *more, *fold.distill.split()])
+    elif begun := list(folder.glob("runs/*/*/last.pt")):
+        _call(["pretrain", "--resume", str(begun[0].parent)])
+    else:
+        where = ["--name", start, "--runs", str(folder / "runs"), "--seed", str(fold.seed), "--weights", "none"]
+        _call(["pretrain", str(fold.folder / "train.csv"), *where, *fold.pretrain.split()])
+    if start == "none":
+        return start
+    return str(next(iter([*folder.glob("backbone.pt"), *folder.glob("runs/*/*/backbone.pt")])))
+
+
+def _best(fold: Fold, method: str) -> Path:
+    """The newest model of a method."""
+    return max(fold.folder.glob(f"runs/{method}/*/best.pt"), key=lambda file: int(file.parent.name))
+
+
+def _call(command: list[str]) -> None:
+    print("clipserve", *command, flush=True)
+    if code := clipserve.main(command):
+        raise RuntimeError(f"clipserve {command[0]} ended with {code}; the log in the work folder says why")
+
+
+def _figures(method: Method, found: Sequence[dict[str, dict[str, Any]]]) -> dict[str, Any]:
+    """Over the folds; the gain is taken within each."""
+    accuracies = [fold[method.name]["accuracy"] for fold in found]
+    figures = {
+        "accuracies": accuracies,
+        "accuracy": mean(accuracies),
+        "deviation": _deviation(accuracies),
+        "macro_f1": [fold[method.name]["macro_f1"] for fold in found],
+    }
+    if method.against not in found[0]:
+        return figures
+    gains = [fold[method.name]["accuracy"] - fold[method.against]["accuracy"] for fold in found]
+    return figures | {"against": method.against, "gain": mean(gains), "gain_deviation": _deviation(gains), "gains": gains}
+
+
+def _deviation(values: Sequence[float]) -> float:
+    return stdev(values) if len(values) > 1 else 0.0
+
+
+def _write_folds(args: argparse.Namespace) -> list[Fold]:
+    """Four groups are held out for each seed: the first four by number for seed 0, the next four for seed 1."""
+    with args.clips.open(encoding="utf-8") as file:
+        rows = [{**row, "path": str((args.clips.parent / row["path"]).resolve())} for row in csv.DictReader(file)]
+    numbers = sorted({_number(row["group"]) for row in rows})
+    folds = []
+    for seed in args.seeds:
+        held_out = numbers[seed * args.held_out : (seed + 1) * args.held_out]
+        if len(held_out) < args.held_out or len(numbers) < args.held_out + VALIDATION_GROUPS + 1:
+            raise SystemExit(f"--seeds {seed} --held-out {args.held_out}: there are {len(numbers)} groups")
+        rest = [number for number in numbers if number not in held_out]
+        parts = {number: "val" if number in rest[-VALIDATION_GROUPS:] else "train" for number in rest}
+        folder = (args.work / f"fold{seed}").resolve()
+        folder.mkdir(parents=True, exist_ok=True)
+        _write(
+            folder / "train.csv",
+            [{**row, "split": parts[_number(row["group"])]} for row in rows if _number(row["group"]) in parts],
+        )
+        _write(folder / "test.csv", [{**row, "split": ""} for row in rows if _number(row["group"]) in held_out])
+        folds.append(Fold(seed, folder, str(args.pictures.resolve()) if args.pictures else "", args.distill, args.pretrain))
+    return folds
+
+
+def _number(group: str) -> str:
+    """``v_Lunges_g08`` -> ``08``: groups of one number are the same person in several classes, as far as the data set says."""
+    match = re.search(r"_g(\d+)$", group)
+    return match.group(1) if match else group
+
+
+def _write(file: Path, rows: Sequence[dict[str, str]]) -> None:
+    columns = ("path", "label", "group", "split")
+    with file.open("w", newline="", encoding="utf-8") as out:
+        writer = csv.writer(out)
+        writer.writerow(columns)
+        writer.writerows([row[column] for column in columns] for row in rows)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.methods",
+        description=__doc__,
+        epilog="example: python -m benchmarks.methods exercise10/clips.csv --pictures caltech101 --work runs/methods",
+    )
+    names = [method.name for method in METHODS]
+    parser.add_argument("clips", type=Path, help="CSV file with the columns path,label,group")
+    parser.add_argument(
+        "--work", type=Path, default=Path("runs/methods"), help="what is made on the way (default: %(default)s)"
+    )
+    parser.add_argument("--pictures", type=Path, help="folder of pictures for the distillation, beside the clips")
+    parser.add_argument("--methods", nargs="+", choices=names, default=names, metavar="NAME", help="(default: %(default)s)")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="(default: %(default)s)")
+    parser.add_argument("--held-out", type=int, default=4, help="groups for each seed (default: %(default)s)")
+    parser.add_argument("--parallel", type=int, default=1, help="seeds at a time (default: %(default)s)")
+    parser.add_argument("--distill", default="", help="flags of `clipserve distill`, in one word")
+    parser.add_argument(
+        "--pretrain", default="--epochs 200 --size 112", help="flags of `clipserve pretrain` (default: %(default)s)"
+    )
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""Training as it runs on a GPU: each precision, resumed runs, pre-training. Skipped where there is none, as the others are."""
+
+import csv
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import clipserve
+from tests.videos import BLUE, GREEN, RED, solid_video
+from training.device import choose_device
+from training.distill import Distillation, DistillConfig, Phase
+from training.interruption import Interruption
+from training.presets import resolve_config
+from training.run_folder import RunFolder
+from training.train import train
+from training.views import Views
+from training.weights import read_state
+
+TINY = {
+    "name": "m", "backbone": "resnet18", "weights": "none", "size": 32, "num_frames": 2, "frame_choices": 1, "batch_size": 4,
+    "epochs": 6, "warmup_epochs": 0.0, "patience": 0, "colour": 0.0, "crop_scale_min": 1.0, "workers": 0, "device": "cuda",
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _gpu() -> None:
+    if torch.cuda.is_available():
+        return
+    reason = "torch sees no GPU; CLIPSERVE_REQUIRE_GPU=1 makes this a failure"
+    pytest.fail(reason) if os.environ.get("CLIPSERVE_REQUIRE_GPU") == "1" else pytest.skip(reason)
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> Path:
+    for label, colour in (("red", RED), ("green", GREEN), ("blue", BLUE)):
+        (tmp_path / "clips" / label).mkdir(parents=True)
+        for i in range(4):
+            shade = tuple(max(0, value - 9 * i) for value in colour)
+            (tmp_path / "clips" / label / f"{i}.mp4").write_bytes(solid_video(shade, num_frames=6, width=48))
+    return tmp_path / "clips"
+
+
+def last_row(run: RunFolder) -> dict[str, str]:
+    return list(csv.DictReader(run.results.read_text().splitlines()))[-1]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_every_precision_learns_colours(precision: str, clips: Path, tmp_path: Path) -> None:
+    settings = resolve_config("finetune", TINY | {"dataset": str(clips), "precision": precision, "epochs": 20})
+    run = train(settings, None, tmp_path / "runs", Interruption())
+    assert float(last_row(run)["train_accuracy"]) > 0.8
+
+
+class StopAfter(Interruption):
+    """A signal that comes after so many steps."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self._steps = steps
+
+    def check(self) -> None:
+        self._steps -= 1
+        self.requested = self._steps == 0
+        super().check()
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(precision: str, clips: Path, tmp_path: Path) -> None:
+    """Not bit for bit: sums on a GPU have no fixed order."""
+    settings = resolve_config("finetune", TINY | {"dataset": str(clips), "precision": precision})
+    whole = train(settings, None, tmp_path / "runs", Interruption())
+    with pytest.raises(KeyboardInterrupt):
+        train(settings, None, tmp_path / "runs", StopAfter(7))
+    cut, settings = RunFolder.open(tmp_path / "runs" / "m" / "2")
+    resumed = train(settings, cut, tmp_path / "runs", Interruption())
+    assert float(last_row(resumed)["train_loss"]) == pytest.approx(float(last_row(whole)["train_loss"]), rel=0.05)
+
+
+def test_pretraining_runs(clips: Path, tmp_path: Path) -> None:
+    flags = (
+        "--weights none --backbone resnet18 --size 32 --num-frames 2 --stored-frames 4 --batch-size 4 --epochs 3 --workers 0"
+    )
+    command = ["pretrain", str(clips), "--name", "p", "--runs", str(tmp_path), "--probe", str(clips), "--expander-width", "32"]
+    assert clipserve.main([*command, *flags.split(), "--device", "cuda"]) == 0
+    assert read_state(tmp_path / "p" / "1")["conv1.weight"].device.type == "cpu"
+
+
+def test_distillation_runs_and_unexplains_less(tmp_path: Path) -> None:
+    pytest.importorskip("efficientnet_lite_pytorch", reason="the extra `distill` is not installed")
+    random = np.random.default_rng(0)
+    pictures = [random.integers(0, 256, (6, 8, 3), np.uint8).repeat(16, 0).repeat(16, 1) for _ in range(8)]
+    device = choose_device("cuda")
+    config = DistillConfig(
+        views=640, batch_size=16, warmup_views=16, phases=(Phase(until=1.0, student_px=64, teacher_px=96),), decay_from=0.9
+    )
+    with (tmp_path / "results.csv").open("w", buffering=1) as results:
+        views = Views([pictures], 0, device.torch_device)
+        Distillation(config, views, tmp_path / "last.pt", results, device, save_every_steps=10).run()
+    rows = [[float(value) for value in line.split(",")] for line in (tmp_path / "results.csv").read_text().splitlines()]
+    assert rows[-1][3] < rows[0][3]
