@@ -59,7 +59,10 @@ def test_what_is_measured_and_stored_is_there_once_in_order(decoded: DecodedClip
     cpu = torch.device("cpu")
     for passes in (
         [list(train.in_order([0, 1])), *(list(train.shared_by(processes).in_order([0, 1])) for processes in everybody(size))],
-        [list(ValidationBatches(decoded, LABELS, 2, cpu, processes).one_pass()) for processes in (Processes(), *everybody(size))],
+        [
+            list(ValidationBatches(decoded, LABELS, 2, cpu, processes).one_pass())
+            for processes in (Processes(), *everybody(size))
+        ],
     ):
         whole, shared = passes[0], [batch for one_pass in passes[1:] for batch in one_pass]
         assert len(whole) == 4
