@@ -1,5 +1,6 @@
 """Random crop, flip and colour: one draw per clip, the same for all of its frames, so that motion stays motion."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,9 +26,13 @@ class Augmentation:
     rand_augment: int = 0
     """Magnitude of two random operations on shape or colour, 0 to 30; 0 for none."""
 
-    def __call__(self, clips: Tensor, random: np.random.Generator) -> Tensor:
-        """(batch, frames, height, width, 3), uint8 -> (batch, frames, size, size, 3), float, 0 to 255."""
-        return torch.stack([self._one(clip, random) for clip in clips])
+    def __call__(self, clips: Tensor, seeds: Iterable[int]) -> Tensor:
+        """(batch, frames, height, width, 3), uint8 -> (batch, frames, size, size, 3), float, 0 to 255.
+
+        ``seeds``: one for each clip, so that it changes in the same way whoever else is in its batch.
+        """
+        views = (self._one(clip, np.random.default_rng(seed)) for clip, seed in zip(clips, seeds, strict=True))
+        return torch.stack(list(views))
 
     def _one(self, clip: Tensor, random: np.random.Generator) -> Tensor:
         frames = self._crop(clip, random).permute(0, 3, 1, 2).float()

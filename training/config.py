@@ -44,7 +44,7 @@ class TrainingConfig(BaseModel):
         description="the nearest frame that is cheap to decode, at most half a segment away; or the one on screen at each time",
     )
 
-    batch_size: int = Field(16, ge=1, description="clips per step")
+    batch_size: int = Field(16, ge=1, description="clips per step, of all processes together")
     epochs: int = Field(20, ge=0, description="passes over the clips that train the deeper layers (and the head)")
     patience: int = Field(6, ge=0, description="stop after this many epochs without a better macro-F1; 0 = never")
     optimiser: Literal["sgd", "adamw"] = Field("sgd", description="of the main stage")

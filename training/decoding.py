@@ -56,8 +56,14 @@ class DecodedClips:
 def decode_clips(
     clips: Sequence[LabelledClip], spec: ClipSpec, file: Path, workers: int, title: str
 ) -> tuple[DecodedClips, list[SkippedClip]]:
+    """Decode ``clips`` into ``file`` and open it. Raises: CommandError: as ``write_frames``."""
+    return open_frames(clips, spec, file, write_frames(clips, spec, file, workers, title))
+
+
+def write_frames(clips: Sequence[LabelledClip], spec: ClipSpec, file: Path, workers: int, title: str) -> dict[int, SkippedClip]:
     """Decode ``clips`` as ``spec`` says into ``file``; ``workers`` 0 decodes in this process, -1 with one per core.
 
+    Returns the clips that could not be decoded, by their row.
     Raises: CommandError: all clips of a class failed, the disk is too small, or a worker died.
     """
     _allocate(file, (len(clips), *spec.shape))
@@ -68,8 +74,15 @@ def decode_clips(
             problem = _result(job)
             if problem is not None:
                 problems[jobs[job]] = problem
+    _check_classes(clips, problems)
+    return problems
+
+
+def open_frames(
+    clips: Sequence[LabelledClip], spec: ClipSpec, file: Path, problems: dict[int, SkippedClip]
+) -> tuple[DecodedClips, list[SkippedClip]]:
+    """What ``write_frames`` has written, in this process or another one: the clips with their frames, and the others."""
     rows = [row for row in range(len(clips)) if row not in problems]
-    _check_classes(clips, rows, problems)
     frames = np.memmap(file, dtype=np.uint8, mode="r", shape=(len(clips), *spec.shape))
     skipped = [problems[row] for row in sorted(problems)]
     return DecodedClips([clips[row] for row in rows], np.array(rows, dtype=np.int64), frames), skipped
@@ -108,8 +121,8 @@ def _result(job: Future[Any]) -> SkippedClip | None:
     return problem
 
 
-def _check_classes(clips: Sequence[LabelledClip], rows: list[int], problems: dict[int, SkippedClip]) -> None:
-    lost = sorted({clip.label for clip in clips} - {clips[row].label for row in rows})
+def _check_classes(clips: Sequence[LabelledClip], problems: dict[int, SkippedClip]) -> None:
+    lost = sorted({clip.label for clip in clips} - {clip.label for row, clip in enumerate(clips) if row not in problems})
     if lost:
         first = next(problems[row] for row in sorted(problems) if problems[row].label == lost[0])
         raise CommandError(f"no clip of class {lost[0]} can be decoded; {first.name}: {first.message} ({first.code})")

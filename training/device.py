@@ -33,17 +33,29 @@ class Device:
         return torch.amp.GradScaler(self.torch_device.type, enabled=self.precision == "fp16")
 
 
-def choose_device(device: DeviceName = "auto", precision: Precision = "auto") -> Device:
-    """Raises: CommandError: CUDA was asked for and is not there, or fp16 on a CPU."""
+def choose_device(device: DeviceName = "auto", precision: Precision = "auto", number: int = 0) -> Device:
+    """``number`` of the GPU on this machine, which becomes torch's current one.
+
+    Raises: CommandError: CUDA was asked for and is not there, it has too few GPUs, or fp16 on a CPU.
+    """
     if device == "cuda" and not torch.cuda.is_available():
         raise CommandError("--device cuda: torch sees no CUDA device here; use --device cpu or install the driver")
     on_cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
     if precision == "fp16" and not on_cuda:
         raise CommandError("--precision fp16 is for GPUs; on a CPU use bf16 or fp32")
     chosen = torch.device("cuda" if on_cuda else "cpu")
+    if on_cuda:
+        _take_gpu(number)
     found, why = (precision, "") if precision != "auto" else _best_precision(on_cuda)
     name = torch.cuda.get_device_name(chosen) if on_cuda else f"CPU, {torch.get_num_threads()} threads"
     return Device(chosen, found, f"{name}, {found}{why}")
+
+
+def _take_gpu(number: int) -> None:
+    count = torch.cuda.device_count()
+    if number >= count:
+        raise CommandError(f"each process needs a GPU of its own and there are {count} here: --nproc-per-node {count}")
+    torch.cuda.set_device(number)
 
 
 def _best_precision(on_cuda: bool) -> tuple[Literal["fp32", "bf16", "fp16"], str]:

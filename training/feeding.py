@@ -9,6 +9,7 @@ A training clip is stored with several frames per segment, of which each epoch d
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from dataclasses import dataclass
 from math import ceil
 from typing import NamedTuple, Protocol
@@ -20,8 +21,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from training.augment import Augmentation
+from training.batch_part import BatchPart
 from training.decoding import DecodedClips
 from training.mixing import Mixing
+from training.processes import ALONE, Processes
 
 Indices = NDArray[np.int64]
 
@@ -34,23 +37,29 @@ class Batch(NamedTuple):
     """(batch, labels), float32: probabilities, 1 and 0 where clips are not mixed."""
     all_frames: Tensor | None = None
     """The same views with every stored frame, for a teacher."""
+    counts: bool = True
+    """False where the clips are there only because every process takes part in every step."""
 
 
 class Batches(Protocol):
     """Batches of one pass over the clips; the same ``seed`` gives the same pass, wherever in it one begins."""
 
+    @property
+    def processes(self) -> Processes:
+        """Those that share a pass."""
+
     def __len__(self) -> int:
-        """Batches in one pass."""
+        """Batches in one pass, of all processes."""
 
     def clips(self) -> int:
-        """Clips in one pass."""
+        """Clips in one pass, of all processes."""
 
     @property
     def batch_size(self) -> int:
-        """Clips in a batch; the last one may have fewer."""
+        """Clips in a batch, of all processes; the last one may have fewer."""
 
     def one_pass(self, seed: Sequence[int], start: int = 0) -> Iterator[Batch]:
-        """All batches from number ``start`` on, on the device."""
+        """The share of this process: of all batches from number ``start`` on, on the device."""
 
 
 @dataclass(frozen=True)
@@ -66,13 +75,15 @@ class Variety:
 
 
 class ValidationBatches:
-    """Every clip once, in order, as the server would see it."""
+    """Every clip once, in order, as the server would see it; a process takes some of the batches, whole ones."""
 
-    def __init__(self, decoded: DecodedClips, labels: list[str], batch_size: int, device: torch.device) -> None:
+    def __init__(
+        self, decoded: DecodedClips, labels: list[str], batch_size: int, device: torch.device, processes: Processes = ALONE
+    ) -> None:
         self._decoded, self._device = decoded, device
-        self.batch_size = batch_size
+        self.batch_size, self.processes = batch_size, processes
         self._targets = label_targets(decoded, labels).to(device)
-        self._batches = chunks(np.arange(len(decoded)), batch_size)
+        self._batches = chunked(np.arange(len(decoded)), batch_size)
 
     def __len__(self) -> int:
         return len(self._batches)
@@ -81,17 +92,26 @@ class ValidationBatches:
         return len(self._decoded)
 
     def one_pass(self, seed: Sequence[int] = (), start: int = 0) -> Iterator[Batch]:  # noqa: ARG002 - nothing is random here
-        for indices, frames in read_ahead(self._batches[start:], self._decoded.read):
+        own = [self._batches[number] for number in self.processes.share(len(self)) if number >= start]
+        for indices, frames in read_ahead(own, self._decoded.read):
             yield Batch(torch.from_numpy(frames).to(self._device), self._targets[indices])
 
 
 class TrainingBatches:
-    """Every clip once, shuffled, with one frame drawn per segment and one augmentation per clip."""
+    """Every clip once, shuffled, with one frame drawn per segment and one augmentation per clip; each batch is shared."""
+
+    processes = ALONE
 
     def __init__(self, decoded: DecodedClips, targets: Tensor, batch_size: int, num_frames: int, variety: Variety) -> None:
         """``targets`` (clips, labels), on the device where batches are wanted."""
         self._decoded, self._targets = decoded, targets
         self.batch_size, self._num_frames, self._variety = batch_size, num_frames, variety
+
+    def shared_by(self, processes: Processes) -> "TrainingBatches":
+        """The same batches, of which this process gets its part."""
+        shared = copy(self)
+        shared.processes = processes
+        return shared
 
     def __len__(self) -> int:
         return ceil(len(self._decoded) / self.batch_size)
@@ -102,15 +122,19 @@ class TrainingBatches:
     def one_pass(self, seed: Sequence[int], start: int = 0) -> Iterator[Batch]:
         random = np.random.default_rng(seed)
         order = self._balanced(random) if self._variety.balanced_sampling else random.permutation(len(self._decoded))
-        for number, stored, targets in self._stored(order, start):
-            yield self._batch(stored, targets, [*seed, number + 1])  # a 0 at the end would be the order's seed
+        chunks, mixed = chunked(order, self.batch_size)[start:], self._variety.mixing.is_on
+        parts = [BatchPart.of(len(chunk), self.processes, mixed=mixed) for chunk in chunks]
+        stored = self._stored([chunk[part.positions] for chunk, part in zip(chunks, parts, strict=True)])
+        for number, (part, (frames, targets)) in enumerate(zip(parts, stored, strict=True), start=start):
+            yield self._batch(frames, targets, part, [*seed, number + 1])  # a 0 at the end would be the order's seed
 
     def in_order(self, seed: Sequence[int]) -> Iterator[Batch]:
-        """One augmented pass in the order of the clips, none of them mixed."""
-        for number, stored, targets in self._stored(np.arange(len(self._decoded)), start=0):
+        """One augmented pass in the order of the clips, none of them mixed; a process takes some of the batches, whole ones."""
+        chunks, numbers = chunked(np.arange(len(self._decoded)), self.batch_size), self.processes.share(len(self))
+        for number, (frames, targets) in zip(numbers, self._stored([chunks[number] for number in numbers]), strict=True):
             random = np.random.default_rng([*seed, number + 1])
-            drawn = drawn_frames(len(stored), stored.shape[1], self._num_frames, random)
-            yield Batch(self._variety.augmentation(take_frames(stored, drawn), random), targets)
+            drawn = drawn_frames(len(frames), frames.shape[1], self._num_frames, random)
+            yield Batch(self._variety.augmentation(take_frames(frames, drawn), _clip_seeds(len(frames), random)), targets)
 
     def _balanced(self, random: np.random.Generator) -> Indices:
         """As many clips as there are, every label equally often: some clips several times, others not at all."""
@@ -118,42 +142,25 @@ class TrainingBatches:
         weights = (self._targets * share).sum(dim=1).double().cpu().numpy()
         return random.choice(len(weights), size=len(weights), p=weights / weights.sum())
 
-    def _batch(self, stored: Tensor, targets: Tensor, seed: Sequence[int]) -> Batch:
-        """What is random in a batch depends on ``seed`` alone: a run that goes on needs no state."""
+    def _batch(self, stored: Tensor, targets: Tensor, part: BatchPart, seed: Sequence[int]) -> Batch:
+        """What is random in a batch depends on ``seed`` alone: a run that goes on needs no state, and everything is drawn
+        for the whole batch, whoever computes it.
+        """
         random, variety = np.random.default_rng(seed), self._variety
-        drawn = drawn_frames(len(stored), stored.shape[1], self._num_frames, random)
+        drawn = drawn_frames(part.whole, stored.shape[1], self._num_frames, random)[part.positions]
+        seeds = _clip_seeds(part.whole, random)[part.positions]
         if not variety.for_teacher:  # no frame is augmented that nobody sees
-            clips = variety.augmentation(take_frames(stored, drawn), random)
-            return Batch(*variety.mixing(clips, targets, random))
-        clips, shares = variety.mixing(variety.augmentation(stored, random), targets, random)
-        return Batch(take_frames(clips, drawn), shares, clips)
+            clips, shares = variety.mixing(variety.augmentation(take_frames(stored, drawn), seeds), targets, random)
+            return Batch(clips[part.lead :], shares[part.lead :], counts=part.counts)
+        clips, shares = variety.mixing(variety.augmentation(stored, seeds), targets, random)
+        own, drawn = clips[part.lead :], drawn[part.lead :]
+        return Batch(take_frames(own, drawn), shares[part.lead :], own, part.counts)
 
-    def _stored(self, order: Indices, start: int) -> Iterator[tuple[int, Tensor, Tensor]]:
-        """Batches by number, from ``start`` on: every stored frame (uint8) and the targets, on the device."""
+    def _stored(self, batches: list[Indices]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Every stored frame (uint8) and the targets of each batch, on the device."""
         device = self._targets.device
-        batches = chunks(order, self.batch_size)[start:]
-        for number, (indices, stored) in enumerate(read_ahead(batches, self._decoded.read), start=start):
-            yield number, torch.from_numpy(stored).to(device, non_blocking=True), self._targets[indices]
-
-
-class FeatureBatches:
-    """Stored features (views, clips, frames, features); each clip once per pass, in one of its views."""
-
-    def __init__(self, views: Tensor, targets: Tensor, batch_size: int, *, shuffled: bool) -> None:
-        self._views, self._targets, self.batch_size, self._shuffled = views, targets, batch_size, shuffled
-
-    def __len__(self) -> int:
-        return ceil(self.clips() / self.batch_size)
-
-    def clips(self) -> int:
-        return self._views.shape[1]
-
-    def one_pass(self, seed: Sequence[int], start: int = 0) -> Iterator[Batch]:
-        random = np.random.default_rng(seed)
-        view = torch.from_numpy(random.integers(self._views.shape[0], size=self.clips()))
-        order = random.permutation(self.clips()) if self._shuffled else np.arange(self.clips())
-        for indices in chunks(order, self.batch_size)[start:]:
-            yield Batch(self._views[view[indices], indices], self._targets[indices])
+        for indices, stored in read_ahead(batches, self._decoded.read):
+            yield torch.from_numpy(stored).to(device, non_blocking=True), self._targets[indices]
 
 
 def label_targets(decoded: DecodedClips, labels: list[str]) -> Tensor:
@@ -173,7 +180,11 @@ def take_frames(clips: Tensor, drawn: Indices) -> Tensor:
     return clips[torch.arange(len(clips))[:, None], torch.from_numpy(drawn)]
 
 
-def chunks(order: Indices, size: int) -> list[Indices]:
+def _clip_seeds(clips: int, random: np.random.Generator) -> Indices:
+    return random.integers(2**62, size=clips)
+
+
+def chunked(order: Indices, size: int) -> list[Indices]:
     """Batches of ``size``; the last one may be smaller."""
     return [order[start : start + size] for start in range(0, len(order), size)]
 

@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
@@ -19,6 +20,7 @@ from clips.errors import CommandError
 from training.checkpoint import Checkpoint
 from training.config import TrainingConfig
 from training.device import Device
+from training.features import Feeds
 from training.feeding import Batch, Batches
 from training.history import EpochResult, History, Tally
 from training.interruption import Interruption
@@ -26,8 +28,10 @@ from training.losses import Loss
 from training.metrics import Metrics, measure
 from training.model import VideoClassifier
 from training.optimiser import freeze
+from training.processes import ALONE, Processes
+from training.replica import Replica
 from training.run_folder import RunFolder
-from training.stages import Feeds, Stage, head_stage, main_stage
+from training.stages import Stage, head_stage, main_stage
 from training.trained_teacher import Teacher
 
 
@@ -47,6 +51,7 @@ class Fit:
     interruption: Interruption
     history: History
     teacher: Teacher | None = None
+    processes: Processes = ALONE
 
     def __post_init__(self) -> None:
         self.scaler = self.device.scaler()
@@ -81,22 +86,24 @@ class Fit:
                 if stage.saves_every_epoch:
                     self._save_last(stage, own_weights, Tally())
         if not stage.saves_every_epoch:
-            self._checkpoint({"results": self.history.rows()}, {}).save(self.run.last)
+            self._save(self._checkpoint({"results": self.history.rows()}, {}), self.run.last)
 
     def _train_epoch(self, stage: Stage, epoch: int, tally: Tally) -> None:
         """The steps that are left of an epoch, into ``tally``. Raises: KeyboardInterrupt: a signal came; the step is saved."""
         frozen = stage.frozen_stages(epoch - stage.epochs.start)
         freeze(self.model, frozen)
         self.model.train_mode(stage.batch_norm, frozen)
+        processes = stage.train.processes
+        replica = Replica(self.model, self._logits_and_loss, processes)
         steps_before = (epoch - stage.epochs.start) * stage.steps
         with self._bar(stage, epoch, tally.steps) as bar:
             before = time.perf_counter()
             for batch in stage.train.one_pass([self.config.seed, epoch], start=tally.steps):
-                torch.manual_seed(_step_seed(self.config.seed, epoch, tally.steps))
+                torch.manual_seed(_step_seed(self.config.seed, epoch, tally.steps, processes.rank))
                 stage.schedule.set(steps_before + tally.steps // stage.accumulate_steps, self._time_share(tally))
-                loss, correct = self._step(stage, batch, tally.steps)
+                loss, correct, clips = self._step(replica, stage, batch, tally.steps)
                 now = time.perf_counter()
-                tally.add(loss, correct, len(batch.targets), now - before)
+                tally.add(loss, correct, clips, now - before)
                 before = now
                 bar.set_postfix_str(tally.line(), refresh=False)
                 bar.update()
@@ -104,9 +111,9 @@ class Fit:
                     self._check_interruption(stage, tally)
 
     def _time_share(self, tally: Tally) -> float:
-        """How much of the time for all epochs has passed; 0 where there is no bound."""
+        """How much of the time for all epochs has passed, by the clock of the first process; 0 where there is no bound."""
         passed = sum(row.seconds for row in self.history.results) + tally.seconds
-        return passed / (3600 * self.config.hours) if self.config.hours else 0.0
+        return self.processes.from_first(lambda: passed / (3600 * self.config.hours)) if self.config.hours else 0.0
 
     def _is_out_of_time(self, stage: Stage) -> bool:
         """Whether another epoch as long as the last one of the stage would be too long."""
@@ -115,30 +122,42 @@ class Fit:
 
     def _check_interruption(self, stage: Stage, tally: Tally) -> None:
         try:
-            self.interruption.check()
+            self.interruption.check(self.processes)
         except KeyboardInterrupt:
             if stage.saves_every_epoch:
                 with stage.validated_weights(self.model) as own_weights:
                     self._save_last(stage, own_weights, tally)
             raise
 
-    def _step(self, stage: Stage, batch: Batch, number: int) -> tuple[float, int]:
-        """One batch, and a step of the optimiser where its turn has come; the loss, and the number of clips that were right."""
-        logits, loss = self._logits_and_loss(stage, batch)
-        if not math.isfinite(loss.item()):
-            raise CommandError("the loss is no longer a number; lower --learning-rate or use --precision fp32")
-        if number % stage.accumulate_steps == 0:
-            stage.optimiser.zero_grad(set_to_none=True)
-        self.scaler.scale(loss * len(batch.targets) / stage.clips_in_step(number)).backward()  # type: ignore[no-untyped-call]
+    def _step(self, replica: Replica, stage: Stage, batch: Batch, number: int) -> tuple[float, int, int]:
+        """One batch, and a step of the optimiser where its turn has come.
+
+        Returns the mean loss, the clips that were right and all clips, of all processes that share the batch.
+        """
+        with replica.accumulating(ends=stage.ends_step(number)):
+            logits, loss = replica(stage, batch)
+            own = len(batch.targets) if batch.counts else 0
+            right = int((logits.argmax(dim=1) == batch.targets.argmax(dim=1)).sum()) if own else 0
+            loss_sum, correct, clips = stage.train.processes.sums(loss.item() * own, right, own)
+            if not math.isfinite(loss_sum):
+                raise CommandError("the loss is no longer a number; lower --learning-rate or use --precision fp32")
+            if number % stage.accumulate_steps == 0:
+                stage.optimiser.zero_grad(set_to_none=True)
+            share = own * stage.train.processes.size / stage.clips_in_step(number)  # gradients become a mean over processes
+            self.scaler.scale(loss * share).backward()  # type: ignore[no-untyped-call]
         if stage.ends_step(number):
-            if self.config.gradient_clip:
-                self.scaler.unscale_(stage.optimiser)
-                torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip)
-            self.scaler.step(stage.optimiser)
-            self.scaler.update()
-            if stage.average:
-                stage.average.update(self.model)
-        return loss.item(), int((logits.argmax(dim=1) == batch.targets.argmax(dim=1)).sum())
+            self._end_step(stage)
+        return loss_sum / clips, int(correct), int(clips)
+
+    def _end_step(self, stage: Stage) -> None:
+        if self.config.gradient_clip:
+            self.scaler.unscale_(stage.optimiser)
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip)
+        self.scaler.step(stage.optimiser)
+        self.scaler.update()
+        stage.train.processes.average(self.model.learned_statistics())
+        if stage.average:
+            stage.average.update(self.model)
 
     def _logits_and_loss(self, stage: Stage, batch: Batch) -> tuple[Tensor, Tensor]:
         """(batch, labels), and what is to be made small, from the labels and, where there is one, the teacher."""
@@ -155,17 +174,19 @@ class Fit:
 
     def _validate(self, stage: Stage) -> Metrics:
         self.model.eval()
-        return measure(*predict(stage.val, stage.forward, self.device), self.template.labels)
+        probabilities, targets = predict(stage.val, stage.forward, self.device)
+        return self.processes.from_first(lambda: measure(probabilities, targets, self.template.labels))
 
     def _record(self, stage: Stage, epoch: int, tally: Tally, metrics: Metrics) -> None:
         """A line on the terminal and in ``results.csv``; ``best.pt`` where this epoch is the best."""
         rate = max(group["lr"] for group in stage.optimiser.param_groups)
-        result = EpochResult.of(epoch, stage.name, rate, tally, metrics)
+        result = self.processes.from_first(lambda: EpochResult.of(epoch, stage.name, rate, tally, metrics))
         print(result.line(self.config.total_epochs), flush=True)
         self.history.results.append(result)
         if self.history.best is result and (stage.saves_every_epoch or epoch == stage.epochs[-1]):
-            self._checkpoint({}, metrics.headline()).save(self.run.best)
-        self.run.write_results(self.history.rows())
+            self._save(self._checkpoint({}, metrics.headline()), self.run.best)
+        if self.processes.is_first:
+            self.run.write_results(self.history.rows())
 
     def _save_last(self, stage: Stage, own_weights: dict[str, Tensor], tally: Tally) -> None:
         """Called while the averaged weights are in the model; ``own_weights`` are those that training goes on with.
@@ -175,7 +196,7 @@ class Fit:
         state = {"optimiser": stage.optimiser.state_dict(), "own_weights": own_weights, "tally": asdict(tally)}
         state["scaler"] = self.scaler.state_dict()
         steps = stage.average.steps if stage.average else 0
-        self._checkpoint({"results": self.history.rows(), "average_steps": steps, **state}, {}).save(self.run.last)
+        self._save(self._checkpoint({"results": self.history.rows(), "average_steps": steps, **state}, {}), self.run.last)
 
     def _restore(self, stage: Stage, resumed: Checkpoint) -> Tally:
         """Everything as it was; returns what was done of the next epoch."""
@@ -189,6 +210,11 @@ class Fit:
     def _checkpoint(self, training: dict[str, object], metrics: dict[str, float]) -> Checkpoint:
         changed = {"model": self.model.state_dict(), "epoch": self.history.epoch, "metrics": metrics, "training": training}
         return Checkpoint(**{**vars(self.template), **changed})
+
+    def _save(self, checkpoint: Checkpoint, file: Path) -> None:
+        """All processes have the same; the first one writes it."""
+        if self.processes.is_first:
+            checkpoint.save(file)
 
     def _bar(self, stage: Stage, epoch: int, done: int) -> "tqdm[NoReturn]":
         title = f"epoch {epoch}/{self.config.total_epochs} {stage.name}"
@@ -204,11 +230,12 @@ def _step_seed(*numbers: int) -> int:
 def predict(
     batches: Batches, forward: Callable[[Tensor], Tensor], device: Device
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Probabilities (clips, labels) and label indices (clips,), in the order of the clips."""
+    """Probabilities (clips, labels) and label indices (clips,) of all processes, in the order of the clips."""
     probabilities, targets = [], []
     for batch in batches.one_pass(()):
         with device.autocast():
             logits = forward(batch.inputs)
-        probabilities.append(logits.float().softmax(dim=1).cpu().numpy())
-        targets.append(batch.targets.argmax(dim=1).cpu().numpy())
-    return np.concatenate(probabilities), np.concatenate(targets)
+        probabilities.append(logits.float().softmax(dim=1).cpu())
+        targets.append(batch.targets.argmax(dim=1).cpu())
+    everywhere = [batches.processes.concatenated(parts, torch.device("cpu")).numpy() for parts in (probabilities, targets)]
+    return everywhere[0], everywhere[1]

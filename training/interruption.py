@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from training.processes import ALONE, Processes
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -34,9 +36,9 @@ class Interruption:
         finally:
             self._deferred = False
 
-    def check(self) -> None:
-        """Raises: KeyboardInterrupt: a signal came."""
-        if self.requested:
+    def check(self, processes: Processes = ALONE) -> None:
+        """Raises: KeyboardInterrupt: a signal came, to one of ``processes`` or more; all of them have to ask."""
+        if processes.anywhere(self.requested):
             raise KeyboardInterrupt
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the signature is Python's

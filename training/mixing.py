@@ -16,8 +16,15 @@ class Mixing:
     """Alpha of the beta distribution that shares are drawn from; 0 for none."""
     cutmix: float = 0.0
 
+    @property
+    def is_on(self) -> bool:
+        """Whether clips change at all."""
+        return bool(self.mixup or self.cutmix)
+
     def __call__(self, clips: Tensor, targets: Tensor, random: np.random.Generator) -> tuple[Tensor, Tensor]:
         """``clips`` float (batch, frames, height, width, 3), ``targets`` (batch, labels), which add up to 1 afterwards too.
+
+        Each clip is mixed with the one in front of it, the first with the last.
 
         Source: arXiv:1710.09412, arXiv:1905.04899.
         """

@@ -87,6 +87,12 @@ class VideoClassifier(nn.Module):
             wanted = batch_norm == "trained" or (batch_norm == "partial" and number == 0)
             layer.train(wanted and id(layer) not in frozen)
 
+    def learned_statistics(self) -> list[Tensor]:
+        """Running means and variances of the batch norm that learns them."""
+        learning = [layer for stage in STAGES[:-1] for layer in self._batch_norms(stage) if layer.training]
+        found = [statistic for layer in learning for statistic in (layer.running_mean, layer.running_var)]
+        return [statistic for statistic in found if statistic is not None]
+
     def _batch_norms(self, stage: str) -> list[nn.BatchNorm2d]:
         if stage == "stem":
             return [self.trunk.bn1]

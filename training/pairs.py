@@ -15,7 +15,7 @@ from torch import Tensor
 
 from training.augment import Augmentation
 from training.decoding import DecodedClips
-from training.feeding import Indices, chunks, drawn_frames, read_ahead
+from training.feeding import Indices, chunked, drawn_frames, read_ahead
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,15 @@ class VideoPairs:
             rows = self.decoded.rows[indices]
             return np.stack([self.decoded.frames[row][times[i]] for row, i in zip(rows, indices, strict=True)])
 
-        batches = chunks(order, self.batch_size)[: len(self)][start:]
+        batches = chunked(order, self.batch_size)[: len(self)][start:]
         for number, (_, frames) in enumerate(read_ahead(batches, read), start=start):
             both = torch.from_numpy(frames).to(self.device, non_blocking=True)
             drawn = np.random.default_rng([*seed, number + 1])  # a 0 at the end would be the order's seed
-            a, b = both[:, : self.num_frames], both[:, self.num_frames :]
-            yield self.augmentation(a, drawn), self.augmentation(b, drawn)
+            seeds = drawn.integers(2**62, size=(2, len(both)))
+            yield (
+                self.augmentation(both[:, : self.num_frames], seeds[0]),
+                self.augmentation(both[:, self.num_frames :], seeds[1]),
+            )
 
     def _times(self, random: np.random.Generator) -> Indices:
         """(videos, 2 x num_frames): which stored frames the two clips of each video take."""

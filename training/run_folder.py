@@ -21,6 +21,7 @@ from training.config import TrainingConfig
 from training.dataset import Dataset
 from training.decoding import SkippedClip
 from training.pretrain_config import PretrainConfig
+from training.processes import ALONE, Processes
 
 Settings = TypeVar("Settings", bound=BaseModel)
 
@@ -63,14 +64,24 @@ class RunFolder:
             raise UsageError(f"{self.path} is no run folder of this command: it has no valid config.json") from problem
 
     @contextmanager
-    def frame_files(self) -> Iterator[Path]:
-        """A folder for decoded frames; it is gone afterwards, because it is large and quickly made again."""
-        folder = self.path / "frames"
-        folder.mkdir(exist_ok=True)
+    def frame_files(self, processes: Processes = ALONE) -> Iterator[Path]:
+        """A folder for decoded frames, one for each machine, whether or not they share the run folder; it is gone afterwards,
+        because it is large and quickly made again.
+        """
+        folder = self.path / ("frames" if processes.machine == 0 else f"frames-{processes.machine}")
+        if processes.is_first_here:
+            folder.mkdir(parents=True, exist_ok=True)
         try:
             yield folder
         finally:
-            shutil.rmtree(folder)
+            if processes.is_first_here:
+                shutil.rmtree(folder)
+                self._forget_if_empty()
+
+    def _forget_if_empty(self) -> None:
+        """A machine that does not share the run folder had nothing but frames in it."""
+        if not any(self.path.iterdir()):
+            self.path.rmdir()
 
     def write_split(self, dataset: Dataset) -> None:
         """One line per clip; the columns are those that ``clipserve train`` reads, and the content hash."""

@@ -6,7 +6,7 @@ head    temporal model     features, computed once per view         well under o
 main    deeper layers too  clips, drawn and augmented every time    minutes on a CPU
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -15,16 +15,14 @@ from math import ceil
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
-from tqdm import tqdm
 
 from training.config import TrainingConfig
 from training.device import Device
-from training.feeding import Batch, Batches, FeatureBatches, TrainingBatches, ValidationBatches
+from training.features import Feeds, stored_features
+from training.feeding import Batches
 from training.model import STAGES, BatchNorm, VideoClassifier
 from training.moving_average import MovingAverage
 from training.optimiser import Schedule, freeze, frozen_stages, head_optimiser, main_optimiser
-
-_HEAD_BATCH = 64
 
 
 @dataclass
@@ -70,20 +68,15 @@ class Stage:
         return self.average.applied(model) if self.average else nullcontext({})
 
 
-@dataclass(frozen=True)
-class Feeds:
-    """The clips of a run."""
-
-    train: TrainingBatches
-    val: ValidationBatches
-
-
 def head_stage(
     model: VideoClassifier, feeds: Feeds, config: TrainingConfig, device: Device, check: Callable[[], None]
 ) -> Stage:
-    """Of all after the backbone, on features computed now; ``check`` is called after each batch of them and may raise."""
+    """Of all after the backbone, on features computed now; ``check`` is called after each batch of them and may raise.
+
+    Each process trains the same head.
+    """
     freeze(model, len(STAGES) - 1)
-    train, val = _stored_features(model, feeds, config, device, check)
+    train, val = stored_features(model, feeds, config, device, check)
     optimiser = head_optimiser(model, config)
     return Stage(
         name="head",
@@ -122,33 +115,3 @@ def main_stage(model: VideoClassifier, feeds: Feeds, config: TrainingConfig) -> 
         patience=config.patience,
         saves_every_epoch=True,
     )
-
-
-def _stored_features(
-    model: VideoClassifier, feeds: Feeds, config: TrainingConfig, device: Device, check: Callable[[], None]
-) -> tuple[FeatureBatches, FeatureBatches]:
-    """Features under an untouched trunk: several augmented views of the training clips, the plain validation clips."""
-    model.eval()
-    views = []
-    for view in range(config.head_views):
-        batches = feeds.train.in_order([config.seed, 0, view])
-        title = f"features, view {view + 1}/{config.head_views}"
-        views.append(_features(model, tqdm(batches, title, len(feeds.train), disable=None, leave=False), device, check))
-    val_batches = tqdm(feeds.val.one_pass(), "features, validation", len(feeds.val), disable=None, leave=False)
-    val = _features(model, val_batches, device, check)
-    train = FeatureBatches(torch.stack([view.inputs for view in views]), views[0].targets, _HEAD_BATCH, shuffled=True)
-    return train, FeatureBatches(val.inputs[None], val.targets, _HEAD_BATCH, shuffled=False)
-
-
-@torch.no_grad()
-def _features(model: VideoClassifier, batches: Iterable[Batch], device: Device, check: Callable[[], None]) -> Batch:
-    """(clips, frames, features) in the order of the batches; one frame, their mean, where no more is needed."""
-    blind = not list(model.temporal.parameters())
-    features, targets = [], []
-    for batch in batches:
-        with device.autocast():
-            found = model.features(batch.inputs).float()
-        features.append(found.mean(dim=1, keepdim=True) if blind else found)
-        targets.append(batch.targets)
-        check()
-    return Batch(torch.cat(features), torch.cat(targets))

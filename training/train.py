@@ -11,15 +11,17 @@ from pathlib import Path
 
 import torch
 
+from clips import ClipSpec
 from clips.errors import CommandError, UsageError
 from training.augment import Augmentation
 from training.checkpoint import Checkpoint, Origin
 from training.class_weights import class_weights
 from training.config import TrainingConfig
 from training.config_file import config_text, read_config_file
-from training.dataset import Dataset, read_dataset
-from training.decoding import DecodedClips, SkippedClip, decode_clips
+from training.dataset import Dataset, LabelledClip, read_dataset
+from training.decoding import DecodedClips, SkippedClip, open_frames, write_frames
 from training.device import Device, choose_device
+from training.features import Feeds
 from training.feeding import TrainingBatches, ValidationBatches, Variety, label_targets
 from training.fit import Fit, predict
 from training.flags import add_config_flags, chosen_settings
@@ -31,11 +33,11 @@ from training.mixing import Mixing
 from training.model import VideoClassifier
 from training.outcome import write_outcome
 from training.presets import PRESETS, resolve_config
+from training.processes import ALONE, Processes, joined
 from training.publish import Publication, publish
 from training.repository import check_model_name
 from training.run_folder import RunFolder, check_resumable
 from training.split import split_dataset
-from training.stages import Feeds
 from training.trained_teacher import Teacher
 from training.weights import load_start_weights
 
@@ -73,12 +75,11 @@ def run(args: argparse.Namespace) -> None:
         title = f"clipserve train FOLDER --name NAME --config THIS_FILE     (from the preset {config.preset})"
         print(config_text(config, title), end="")
         return
-    with Interruption().handled() as interruption:
-        if args.resume:
-            folder, config = _resumed(args)
-        else:
-            folder, config = None, _new_config(args)
-        finished = train(config, folder, args.runs, interruption)
+    with joined() as processes, processes.with_one_voice(), Interruption().handled() as interruption:
+        folder, config = processes.from_first(lambda: _resumed(args) if args.resume else (None, _new_config(args)))
+        finished = train(config, folder, args.runs, interruption, processes)
+        if not processes.is_first:
+            return
         print(f"run folder: {finished.path}")
         if args.no_publish:
             print(f"next: clipserve export {finished.best} --name {config.name}")
@@ -87,24 +88,32 @@ def run(args: argparse.Namespace) -> None:
         print(f"next: clipserve serve --model-repository {args.model_repository} --default-model {config.name}")
 
 
-def train(config: TrainingConfig, folder: RunFolder | None, runs: Path, interruption: Interruption) -> RunFolder:
+def train(
+    config: TrainingConfig,
+    folder: RunFolder | None,
+    runs: Path,
+    interruption: Interruption,
+    processes: Processes = ALONE,
+) -> RunFolder:
     """One run from the list of clips to ``best.pt``; ``folder`` is given where a run goes on."""
-    dataset = split_dataset(read_dataset(Path(config.dataset)), config.seed, config.val_fraction)
-    device = choose_device(config.device, config.precision)
+    dataset = processes.on_each_machine(lambda: _dataset(config), f"what is in {config.dataset}")
+    device = processes.together(lambda: choose_device(config.device, config.precision, processes.local_rank))
     torch.backends.cudnn.benchmark = True  # every batch has one shape
-    resumed = Checkpoint.load(folder.last) if folder is not None and folder.last.exists() else None
-    model = _start_model(config, dataset, resumed)
-    teacher = Teacher.load(config, dataset.labels, device)
-    folder = folder or RunFolder.create(runs, config)
-    folder.write_split(dataset)
+    resumed = processes.from_first(lambda: _last_checkpoint(folder))
+    model = processes.from_first(lambda: _start_model(config, dataset, resumed))
+    teacher = processes.together(lambda: Teacher.load(config, dataset.labels, device))
+    folder = folder or processes.from_first(lambda: RunFolder.create(runs, config))
     _print_plan(dataset, device, folder)
-    with folder.frame_files() as files:
-        decoded_train, decoded_val, skipped = _decode(dataset, config, files)
-        folder.write_skipped(skipped)
-        val = ValidationBatches(decoded_val, dataset.labels, config.batch_size, device.torch_device)
+    with folder.frame_files(processes) as files:
+        decoded_train, decoded_val, skipped = _decode(dataset, config, files, processes)
+        train = _training_batches(decoded_train, dataset.labels, config, device).shared_by(processes)
+        if processes.is_first:
+            folder.write_split(dataset)
+            folder.write_skipped(skipped)
+        val = ValidationBatches(decoded_val, dataset.labels, config.batch_size, device.torch_device, processes)
         fit = Fit(
             model=model.to(device.torch_device),
-            feeds=Feeds(_training_batches(decoded_train, dataset.labels, config, device), val),
+            feeds=Feeds(train, val),
             losses=_losses(decoded_train, dataset, config, device),
             template=_template(dataset, config),
             config=config,
@@ -113,10 +122,12 @@ def train(config: TrainingConfig, folder: RunFolder | None, runs: Path, interrup
             interruption=interruption,
             history=History(resumed.training["results"] if resumed else ()),
             teacher=teacher,
+            processes=processes,
         )
         _fit_or_say_how_to_resume(fit, resumed)
-        metrics = _measure_best(folder, val, dataset.labels, device)
-    write_outcome(fit.history, metrics, dataset, skipped, folder)
+        metrics = _measure_best(processes.from_first(lambda: Checkpoint.load(fit.run.best)), val, device)
+    if processes.is_first:
+        write_outcome(fit.history, metrics, dataset, skipped, folder)
     return folder
 
 
@@ -149,6 +160,15 @@ def _resumed(args: argparse.Namespace) -> tuple[RunFolder, TrainingConfig]:
     return folder, config.model_copy(update=chosen)
 
 
+def _dataset(config: TrainingConfig) -> Dataset:
+    return split_dataset(read_dataset(Path(config.dataset)), config.seed, config.val_fraction)
+
+
+def _last_checkpoint(folder: RunFolder | None) -> Checkpoint | None:
+    """Of a run that goes on; one that was stopped before its first epoch ended begins anew."""
+    return Checkpoint.load(folder.last) if folder is not None and folder.last.exists() else None
+
+
 def _start_model(config: TrainingConfig, dataset: Dataset, resumed: Checkpoint | None) -> VideoClassifier:
     torch.manual_seed(config.seed)
     model = VideoClassifier(len(dataset.labels), config.dropout, config.architecture)
@@ -162,14 +182,21 @@ def _start_model(config: TrainingConfig, dataset: Dataset, resumed: Checkpoint |
     return model
 
 
-def _decode(dataset: Dataset, config: TrainingConfig, files: Path) -> tuple[DecodedClips, DecodedClips, list[SkippedClip]]:
-    """Training clips with spare frames and margin, validation clips exactly as the server sees them."""
-    train, bad_train = decode_clips(
-        dataset.part("train"), config.store_spec, files / "train.dat", config.workers, "decoding training clips"
-    )
-    val, bad_val = decode_clips(
-        dataset.part("val"), config.clip_spec, files / "val.dat", config.workers, "decoding validation clips"
-    )
+def _decode(
+    dataset: Dataset, config: TrainingConfig, files: Path, processes: Processes
+) -> tuple[DecodedClips, DecodedClips, list[SkippedClip]]:
+    """Training clips with spare frames and margin, validation clips exactly as the server sees them.
+
+    One process of each machine decodes, the others open its files.
+    """
+
+    def decoded(clips: list[LabelledClip], spec: ClipSpec, file: Path, kind: str) -> tuple[DecodedClips, list[SkippedClip]]:
+        title, what = f"decoding {kind} clips", f"which {kind} clips can be decoded"
+        problems = processes.on_each_machine(lambda: write_frames(clips, spec, file, config.workers, title), what)
+        return open_frames(clips, spec, file, problems)
+
+    train, bad_train = decoded(dataset.part("train"), config.store_spec, files / "train.dat", "training")
+    val, bad_val = decoded(dataset.part("val"), config.clip_spec, files / "val.dat", "validation")
     for clip in (skipped := [*bad_train, *bad_val]):
         print(f"skipped: {clip.name}: {clip.message} ({clip.code})", flush=True)
     return train, val, skipped
@@ -207,10 +234,10 @@ def _fit_or_say_how_to_resume(fit: Fit, resumed: Checkpoint | None) -> None:
         raise
 
 
-def _measure_best(folder: RunFolder, val: ValidationBatches, labels: list[str], device: Device) -> Metrics:
-    model = Checkpoint.load(folder.best).classifier().to(device.torch_device)
+def _measure_best(best: Checkpoint, val: ValidationBatches, device: Device) -> Metrics:
+    model = best.classifier().to(device.torch_device)
     probabilities, targets = predict(val, model, device)
-    return measure(probabilities, targets, labels)
+    return measure(probabilities, targets, best.labels)
 
 
 def _print_plan(dataset: Dataset, device: Device, folder: RunFolder) -> None:

@@ -14,6 +14,7 @@ from training.device import choose_device
 from training.distill import Distillation, DistillConfig, Phase
 from training.interruption import Interruption
 from training.presets import resolve_config
+from training.processes import ALONE, Processes
 from training.run_folder import RunFolder
 from training.train import train
 from training.views import Views
@@ -61,10 +62,10 @@ class StopAfter(Interruption):
         super().__init__()
         self._steps = steps
 
-    def check(self) -> None:
+    def check(self, processes: Processes = ALONE) -> None:
         self._steps -= 1
         self.requested = self._steps == 0
-        super().check()
+        super().check(processes)
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])

@@ -1,6 +1,5 @@
 """One draw per clip, the same for all of its frames."""
 
-import numpy as np
 import torch
 
 from training.augment import Augmentation
@@ -15,7 +14,7 @@ def moving_clip(frames: int = 3) -> torch.Tensor:
 
 
 def test_all_frames_of_a_clip_change_alike() -> None:
-    out = ALL(moving_clip(), np.random.default_rng(0))
+    out = ALL(moving_clip(), [0])
     assert out.shape == (1, 3, 24, 24, 3)
     assert torch.equal(out[0, 0], out[0, 1])
     assert torch.equal(out[0, 0], out[0, 2])
@@ -23,37 +22,35 @@ def test_all_frames_of_a_clip_change_alike() -> None:
 
 def test_random_operations_change_all_frames_alike_and_some_clips() -> None:
     operations = Augmentation(size=32, flip=False, crop_scale_min=1.0, colour=0.0, rand_augment=9)
-    views = [operations(moving_clip(), np.random.default_rng(seed)) for seed in range(8)]
+    views = [operations(moving_clip(), [seed]) for seed in range(8)]
     assert all(torch.equal(view[0, 0], view[0, 1]) and torch.equal(view[0, 0], view[0, 2]) for view in views)
     assert sum(not torch.equal(view, moving_clip().float()) for view in views) >= 4
-    assert torch.equal(views[0], operations(moving_clip(), np.random.default_rng(0)))
+    assert torch.equal(views[0], operations(moving_clip(), [0]))
 
 
 def test_clips_of_a_batch_change_differently() -> None:
-    out = ALL(moving_clip().repeat(2, 1, 1, 1, 1), np.random.default_rng(0))
+    out = ALL(moving_clip().repeat(2, 1, 1, 1, 1), [0, 1])
     assert not torch.equal(out[0], out[1])
 
 
 def test_pixels_stay_between_0_and_255() -> None:
-    random = np.random.default_rng(1)
-    views = torch.cat([ALL(moving_clip(), random) for _ in range(20)])
+    views = ALL(moving_clip().repeat(20, 1, 1, 1, 1), range(20))
     assert views.min() >= 0
     assert views.max() <= 255
 
 
 def test_the_same_seed_gives_the_same_view() -> None:
-    assert torch.equal(ALL(moving_clip(), np.random.default_rng(7)), ALL(moving_clip(), np.random.default_rng(7)))
+    assert torch.equal(ALL(moving_clip(), [7]), ALL(moving_clip(), [7]))
 
 
 def test_without_any_change_a_clip_is_what_it_was() -> None:
     nothing = Augmentation(size=32, flip=False, crop_scale_min=1.0, colour=0.0)
-    assert torch.equal(nothing(moving_clip(), np.random.default_rng(0)), moving_clip().float())
+    assert torch.equal(nothing(moving_clip(), [0]), moving_clip().float())
 
 
 def test_a_flip_mirrors_left_and_right() -> None:
     flips = Augmentation(size=32, flip=True, crop_scale_min=1.0, colour=0.0)
-    random = np.random.default_rng(0)
-    views = [flips(moving_clip(), random) for _ in range(20)]
+    views = [flips(moving_clip(), [seed]) for seed in range(20)]
     mirrored = moving_clip().float().flip(3)
     assert any(torch.equal(view, mirrored) for view in views)
     assert any(torch.equal(view, moving_clip().float()) for view in views)

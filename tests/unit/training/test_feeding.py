@@ -10,9 +10,9 @@ import torch
 from training.augment import Augmentation
 from training.dataset import LabelledClip
 from training.decoding import DecodedClips
+from training.features import FeatureBatches
 from training.feeding import (
     Batch,
-    FeatureBatches,
     TrainingBatches,
     ValidationBatches,
     Variety,

@@ -11,6 +11,7 @@ from training.config import TrainingConfig
 from training.interruption import Interruption
 from training.model import VideoClassifier
 from training.presets import resolve_config
+from training.processes import ALONE, Processes
 from training.run_folder import RunFolder
 from training.train import train
 
@@ -30,10 +31,10 @@ class StopAfter(Interruption):
         super().__init__()
         self._steps = steps
 
-    def check(self) -> None:
+    def check(self, processes: Processes = ALONE) -> None:
         self._steps -= 1
         self.requested = self._steps == 0
-        super().check()
+        super().check(processes)
 
 
 def config(data: Path, weights: str, **changes: object) -> TrainingConfig:

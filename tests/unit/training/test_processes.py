@@ -1,0 +1,176 @@
+"""Two processes of one run, which find each other as torchrun lets them: what they agree on, and what they train."""
+
+import multiprocessing
+import os
+import socket
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from clips.errors import CommandError, UsageError
+from training.checkpoint import Checkpoint
+from training.interruption import Interruption
+from training.presets import resolve_config
+from training.processes import ALONE, Processes, joined
+from training.replica import Replica
+from training.run_folder import RunFolder
+from training.train import train
+
+
+@pytest.mark.parametrize(("count", "size"), [(7, 3), (2, 4), (0, 2), (16, 4), (1, 1)])
+def test_shares_are_all_there_is_in_order_and_about_even(count: int, size: int) -> None:
+    shares = [Processes(rank, size).share(count) for rank in range(size)]
+    assert [item for share in shares for item in share] == list(range(count))
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+def test_without_torchrun_a_process_is_alone() -> None:
+    with joined() as processes:
+        assert processes == ALONE
+    assert processes.from_first(lambda: 1) == processes.together(lambda: 1) == processes.on_each_machine(lambda: 1, "") == 1
+    assert processes.anywhere(True)
+    assert not processes.anywhere(False)
+
+
+Job = Callable[[Processes, Path], dict[str, Any]]
+
+
+def in_two_processes(job: Job, folder: Path) -> list[dict[str, Any]]:
+    """What ``job`` returns in each."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+        members = [pool.submit(_member, rank, port, job, folder) for rank in range(2)]
+        return [member.result(timeout=200) for member in members]
+
+
+def _member(rank: int, port: int, job: Job, folder: Path) -> dict[str, Any]:
+    os.environ |= {"TORCHELASTIC_RUN_ID": "test", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "GROUP_RANK": "0"}
+    torch.set_num_threads(1)
+    with joined() as processes:
+        return job(processes, folder)
+
+
+def raised(function: Callable[[], object]) -> str:
+    try:
+        function()
+    except (CommandError, KeyboardInterrupt, SystemExit) as problem:
+        return repr(problem)
+    return "nothing"
+
+
+def fail(problem: BaseException) -> None:
+    raise problem
+
+
+def agreements(processes: Processes, _: Path) -> dict[str, Any]:
+    rank, cpu = processes.rank, torch.device("cpu")
+    averaged = [torch.full((2,), float(rank)), torch.tensor(4.0 * rank)]
+    processes.average(averaged)
+    unlucky = UsageError("no GPU")
+    apart = replace(processes, local_rank=0, machine=rank)
+    return {
+        "sums": processes.sums(rank + 1, 0.5),
+        "anywhere": (processes.anywhere(rank == 1), processes.anywhere(False)),
+        "average": [tensor.tolist() for tensor in averaged],
+        "concatenated": processes.concatenated([torch.arange(3), torch.arange(2)] if rank else [], cpu).tolist(),
+        "in order": processes.concatenated([torch.full((rank + 1, 1), rank)], cpu).ravel().tolist(),
+        "from first": processes.from_first(lambda: f"of {rank}"),
+        "together": processes.together(lambda: f"of {rank}"),
+        "one machine": processes.on_each_machine(lambda: f"of {rank}", "this"),
+        "two machines": apart.on_each_machine(lambda: "the same", "this"),
+        "the first fails": raised(lambda: processes.from_first(lambda: fail(CommandError("no")))),
+        "the second fails": raised(lambda: processes.together(lambda: fail(unlucky) if rank else None)),
+        "both fail": raised(lambda: processes.together(lambda: fail(CommandError(f"of {rank}")))),
+        "one is stopped": raised(lambda: processes.together(lambda: fail(KeyboardInterrupt()) if rank else None)),
+        "machines differ": raised(lambda: apart.on_each_machine(lambda: rank, "files")),
+        **gradients(processes),
+    }
+
+
+def gradients(processes: Processes) -> dict[str, Any]:
+    """Of 1 x and 3 x, alone and after a batch of 10 x that is part of the same step."""
+    model = torch.nn.Linear(1, 1, bias=False)
+    replica = Replica(model, lambda inputs: (inputs, model(inputs).sum()), processes)
+    found = []
+    for batches in ([1.0 + 2 * processes.rank], [10.0, 1.0 + 2 * processes.rank]):
+        model.zero_grad()
+        for number, batch in enumerate(batches, start=1):
+            with replica.accumulating(ends=number == len(batches)):
+                replica(torch.tensor([[batch]]))[1].backward()
+        found.append(model.weight.grad.item())
+    return {"gradients": found}
+
+
+def test_they_agree_and_an_error_is_told_once(tmp_path: Path) -> None:
+    first, second = in_two_processes(agreements, tmp_path)
+    both = {
+        "sums": [3, 1],
+        "anywhere": (True, False),
+        "average": [[0.5, 0.5], 2.0],
+        "concatenated": [0, 1, 2, 0, 1],
+        "in order": [0, 1, 1],
+        "from first": "of 0",
+        "one machine": "of 0",
+        "two machines": "the same",
+        "one is stopped": "KeyboardInterrupt()",
+        "gradients": [2, 12],
+    }
+    assert {key: first[key] for key in both} == both
+    assert {key: second[key] for key in both} == both
+    assert (first["together"], second["together"]) == ("of 0", "of 1")
+    assert (first["the first fails"], second["the first fails"]) == ("CommandError('no')", "SystemExit(1)")
+    assert (first["the second fails"], second["the second fails"]) == ("SystemExit(2)", "UsageError('no GPU')")
+    assert (first["both fail"], second["both fail"]) == ("CommandError('of 0')", "SystemExit(1)")
+    assert "the machines differ in files" in first["machines differ"]
+    assert second["machines differ"] == "SystemExit(1)"
+
+
+class StopAfter(Interruption):
+    """A signal that comes after so many steps."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self._steps = steps
+
+    def check(self, processes: Processes = ALONE) -> None:
+        self._steps -= 1
+        self.requested = self._steps == 0
+        super().check(processes)
+
+
+def whole_and_cut(processes: Processes, folder: Path) -> dict[str, Any]:
+    """A run from end to end, and one that the second process is told to stop in the middle of an epoch."""
+    changes = {"name": "m", "dataset": str(folder / "clips"), "weights": "none", "workers": 0, "precision": "fp32", "size": 32}
+    changes |= {"backbone": "resnet18", "num_frames": 2, "frame_choices": 2, "batch_size": 3, "epochs": 2, "ema_decay": 0.5}
+    config, runs = resolve_config("finetune", {**changes, "batch_norm": "trained", "dropout": 0.5, "device": "cpu"}), folder
+    whole = train(config, None, runs, Interruption(), processes)
+    stopped = raised(lambda: train(config, None, runs, StopAfter(3 if processes.rank else 1000), processes))
+    processes.together(lambda: None)  # the first has written the file
+    cut, config = RunFolder.open(runs / "m" / "2")
+    steps = processes.together(lambda: Checkpoint.load(cut.last).training["tally"]["steps"])
+    train(config, cut, runs, Interruption(), processes)
+    first, second = (Checkpoint.load(run.last) for run in (whole, cut))
+    own = first.training["own_weights"], second.training["own_weights"]
+    return {"stopped": stopped, "steps": steps, "average": equal(first.model, second.model), "own": equal(*own)}
+
+
+def equal(first: Mapping[str, torch.Tensor], second: Mapping[str, torch.Tensor]) -> bool:
+    return all(torch.equal(value, second[key]) for key, value in first.items())
+
+
+def test_a_signal_to_one_stops_all_after_the_same_step_and_they_go_on_to_the_same_end(make_clips, tmp_path: Path) -> None:
+    """Bit for bit, with statistics of batch norm that each process learns from its share, and dropout."""
+    make_clips({"red": 4, "green": 4})
+    for found in in_two_processes(whole_and_cut, tmp_path):
+        assert found == {"stopped": "KeyboardInterrupt()", "steps": 1, "average": True, "own": True}
+    assert not list(tmp_path.glob("m/*/frames*")), "decoded frames are removed"
+    for file in tmp_path.glob("m/*/*.pt"):
+        file.unlink()
