@@ -37,6 +37,11 @@ class Calibrated:
     is_certain: bool
     """Whether the plan is worth remembering."""
 
+    def close(self) -> None:
+        """Free the sessions."""
+        for session in [*self.sessions, *([self.lone] if self.lone else [])]:
+            session.close()
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -79,8 +84,6 @@ def calibrate(open_session: OpenSession, clip_shape: tuple[int, ...], provider: 
     chosen, quickest = choose(trials, on_processors=provider == "cpu")
     for session in (session for trial in trials if trial not in (chosen, quickest) for session in trial.sessions):
         session.close()
-    for session in {*chosen.sessions, *quickest.sessions}:
-        session.shrink()
     plan = ExecutionPlan(chosen.lanes, chosen.threads, chosen.batch_size, quickest.threads, round(chosen.rate, 2))
     narrow = [trial for trial in trials if trial.threads == 1]  # threads of one lane wait for each other, whoever else is there
     certain = bool(narrow) and all(trial.was_undisturbed for trial in narrow)

@@ -7,6 +7,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from queue import SimpleQueue
 from typing import Literal
 
@@ -126,8 +127,9 @@ def _calibrated(model: PublishedModel, variant: Variant, provider: Provider, ask
     data = model.read_variant(variant)
     shape, num_labels = model.manifest.clip_spec.shape, len(model.manifest.labels)
 
-    def open_session(threads: int, max_batch_size: int) -> Session:
-        return Session(data, shape, num_labels, provider, SessionOptions(threads, max_batch_size, gpu, variant.sha256))
+    def open_session(threads: int, max_batch_size: int, shares_arena: bool = False) -> Session:
+        options = SessionOptions(threads, max_batch_size, gpu, variant.sha256, shares_arena)
+        return Session(data, shape, num_labels, provider, options)
 
     # without tensor cores, which TF32 stands for, cuDNN has no plan for the convolutions of an fp16 model
     gpu = replace(asked.gpu, tf32=asked.gpu.tf32 or variant.precision == "fp16")
@@ -143,9 +145,11 @@ def _calibrated(model: PublishedModel, variant: Variant, provider: Provider, ask
         logs.warning("no_cuda_graphs", model=model.title, reason=reason)
         return calibrated
     memory = PlanMemory(asked.cache_folder)
-    if plan := memory.find(variant.sha256, asked):
-        return prepare(open_session, plan)
-    calibrated = calibrate(open_session, shape, provider, asked)
-    if calibrated.is_certain:
-        memory.keep(variant.sha256, asked, calibrated.plan)
-    return calibrated
+    plan = memory.find(variant.sha256, asked)
+    if plan is None:
+        calibrated = calibrate(open_session, shape, provider, asked)
+        calibrated.close()  # what was tried has taken more memory than what will run
+        plan = calibrated.plan
+        if calibrated.is_certain:
+            memory.keep(variant.sha256, asked, plan)
+    return prepare(partial(open_session, shares_arena=True), plan)

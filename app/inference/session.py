@@ -43,6 +43,8 @@ class SessionOptions:
     gpu: GpuOptions = field(default_factory=GpuOptions)
     model_sha256: str = ""
     """Names what TensorRT keeps of the model."""
+    shares_arena: bool = False
+    """On a CPU: whether its memory is of the arena that lasting sessions share; one that is soon closed leaves holes in it."""
 
     def batch_buckets(self, provider: Provider) -> list[int]:
         """Batch sizes that the session sees on a GPU, falling."""
@@ -109,9 +111,9 @@ class Session:
             self._session.run(None, {"clips": np.zeros((1, *self._clip_shape), np.uint8)}, options)
 
     def close(self) -> None:
-        """Free what it holds on a GPU. It cannot run any more."""
+        """Free what it holds. It cannot run any more."""
+        self._session = None
         if self._device_run:
-            self._session = None
             self._device_run.close()
             self._device_run = None
 
@@ -134,11 +136,11 @@ def _check_present(provider: Provider) -> None:
 
 @functools.cache
 def _share_arena() -> None:
-    """One arena for all sessions on the CPU, whose pieces are as large as what they were taken for.
+    """An arena for all lasting sessions on the CPU, whose pieces are as large as what they were taken for.
 
     A session's own takes the next power of two. What is not used of a piece gets used when runs of two lanes meet in another
-    way than before, minutes or hours later: memory then grew by steps of 2 MiB under a load that had not changed. Two lanes of
-    the shipped model hold 141 MB this way, and 153 with an arena of the session's own.
+    way than before, minutes or hours later: memory then grew by steps of 2 MiB under a load that had not changed. A process
+    with two lanes of the shipped model holds 141 MB this way, and 153 with an arena of the session's own.
     """
     everywhere = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
     same_as_requested, default = 1, -1
@@ -160,7 +162,7 @@ def _create(model: bytes, clip_shape: tuple[int, ...], provider: Provider, optio
     settings.log_severity_level = 3
     # else a plan of memory and a block for each batch size: 474 MB after all sizes up to 8, in place of 270 and 2% more time
     settings.enable_mem_pattern = provider != "cpu"
-    if provider == "cpu":
+    if provider == "cpu" and options.shares_arena:
         _share_arena()
         settings.add_session_config_entry("session.use_env_allocators", "1")
     # waiting threads that spin take the processor from the decoders
