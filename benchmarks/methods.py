@@ -226,7 +226,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--parallel", type=int, default=1, help="seeds at a time (default: %(default)s)")
     parser.add_argument("--distill", default="", help="flags of `clipserve distill`, in one word")
     parser.add_argument(
-        "--pretrain", default="--epochs 200 --size 112", help="flags of `clipserve pretrain` (default: %(default)s)"
+        "--pretrain", default="--epochs 200 --size 96", help="flags of `clipserve pretrain` (default: %(default)s)"
     )
     return parser.parse_args()
 

@@ -32,7 +32,12 @@ class PretrainConfig(BaseModel):
     learning_rate: float = Field(1e-3, gt=0, description="highest, of AdamW")
     weight_decay: float = Field(1e-2, ge=0, description="not applied to biases and batch norm")
     warmup_epochs: float = Field(10.0, ge=0, description="epochs over which the learning rate rises to its peak")
-    expander_width: int = Field(2048, ge=16, le=16384, description="of the layers that the loss is computed on")
+    expander_width: int = Field(
+        256,
+        ge=16,
+        le=16384,
+        description="numbers that the loss is computed on; many more than four times the batch hold each other down",
+    )
     similarity_weight: float = Field(25.0, ge=0, description="of: clips of one video are alike")
     variance_weight: float = Field(25.0, ge=0, description="of: videos differ")
     covariance_weight: float = Field(1.0, ge=0, description="of: no two features say the same")
