@@ -76,6 +76,7 @@ class Fold:
 def main() -> None:
     """Run what is missing, print and record."""
     args = _arguments()
+    _check_same_flags(args)
     folds = _write_folds(args)
     chosen = [method for method in METHODS if method.name in args.methods]
     with ProcessPoolExecutor(args.parallel, mp_context=multiprocessing.get_context("spawn")) as pool:
@@ -88,6 +89,16 @@ def main() -> None:
     settings = {"shape": SHAPE, "methods": {method.name: vars(method) for method in chosen}, "test_clips": test_clips}
     settings |= {"distill": args.distill, "pretrain": args.pretrain, "seeds": args.seeds}
     write_result("methods", settings | {"found": figures})
+
+
+def _check_same_flags(args: argparse.Namespace) -> None:
+    """What lies in the work folder was made with the flags that are recorded beside it."""
+    file, shared = args.work / "flags.json", {"distill": args.distill, "pretrain": args.pretrain, "held_out": args.held_out}
+    flags = json.dumps({**shared, "shape": SHAPE, "methods": {method.name: vars(method) for method in METHODS}}, indent=1)
+    args.work.mkdir(parents=True, exist_ok=True)
+    if file.exists() and file.read_text() != flags:
+        raise SystemExit(f"{args.work} was begun with other flags ({file}); give another folder for --work")
+    file.write_text(flags)
 
 
 def _run_fold(fold: Fold, methods: Sequence[Method]) -> dict[str, dict[str, Any]]:

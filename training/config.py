@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from clips import ClipSpec
 from clips.manifest import ModelName
 from training.architecture import Architecture, Backbone, Temporal
-from training.device import Precision
+from training.device import DeviceName, Precision
 from training.losses import LossName
 from training.model import BatchNorm
 
@@ -15,7 +15,7 @@ from training.model import BatchNorm
 class TrainingConfig(BaseModel):
     """Each field is a flag of ``clipserve train``. Defaults are the preset ``finetune``; ``presets.py`` has the others."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     name: ModelName
     dataset: str
@@ -96,7 +96,7 @@ class TrainingConfig(BaseModel):
     hours: float = Field(
         0.0, ge=0, description="time for all epochs; the learning rate then falls with the time that has passed; 0 = any"
     )
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where to train")
+    device: DeviceName = Field("auto", description="where to train")
     workers: int = Field(-1, ge=-1, description="processes that decode; 0 = in this one, -1 = one per core, 8 at most")
 
     @model_validator(mode="before")

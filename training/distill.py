@@ -7,6 +7,7 @@ weights with torchvision's names for `clipserve train --weights`. Interrupted, i
 
 import argparse
 import json
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 from tqdm import tqdm
 
-from clips.errors import UsageError
+from clips.errors import CommandError, UsageError
 from training.dataset import read_dataset
 from training.device import Device, choose_device
 from training.optimiser import parameter_groups
@@ -29,7 +30,7 @@ from training.split import split_dataset
 from training.student import FeatureLoss, Student
 from training.teacher import EfficientNetLite2
 from training.views import Views
-from training.weights import read_torch_file
+from training.weights import read_torch_file, save_torch_file
 
 EXAMPLE = "clipserve distill clips.csv --pictures caltech101 --output runs/backbone"
 
@@ -102,15 +103,19 @@ def run(args: argparse.Namespace) -> None:
             f"{output}: " + ("there is no run to resume" if args.resume else "has a run; --resume it, or choose another")
         )
     device = choose_device(args.device)
+    if device.precision == "fp16":  # its gradients would need to be scaled
+        device = choose_device(args.device, "fp32")
+    teacher = EfficientNetLite2()
     print(f"device: {device.note}", flush=True)
     dataset = split_dataset(read_dataset(args.data), config.seed)
+    pictures = read_pictures(args.pictures) if args.pictures else []
     output.mkdir(parents=True, exist_ok=True)
     (output / "config.json").write_text(config.model_dump_json(indent=2) + "\n")
     frames = clip_frames(dataset.part("train"), config.frames_per_clip, output / "frames.dat")
-    views = Views([frames, read_pictures(args.pictures) if args.pictures else []], config.seed, device.torch_device)
+    views = Views([frames, pictures], config.seed, device.torch_device)
     with (output / "results.csv").open("a", buffering=1) as results:
-        student = Distillation(config, views, output / "last.pt", results, device).run()
-    torch.save(student.backbone(), output / "backbone.pt")
+        student = Distillation(config, views, output / "last.pt", results, device).run(teacher)
+    save_torch_file(student.backbone(), output / "backbone.pt")
     (output / "frames.dat").unlink()
     print(f"wrote {output}/backbone.pt; next: clipserve train {args.data} --weights {output}/backbone.pt --name NAME")
 
@@ -120,6 +125,8 @@ def _settings(args: argparse.Namespace) -> DistillConfig:
         config = DistillConfig.model_validate_json(args.config.read_bytes()) if args.config else DistillConfig()
     except (OSError, ValidationError) as problem:
         raise UsageError(f"--config {args.config} cannot be used: {problem}") from problem
+    if args.views is not None and args.views < 1:
+        raise UsageError(f"--views {args.views}: give 1 or more")
     return config.model_copy(update={"views": args.views}) if args.views else config
 
 
@@ -137,11 +144,14 @@ class Distillation:
     save_every_steps: int = 100
     """Steps between two writes of ``last`` and of a line of ``results``."""
 
-    def run(self) -> Student:
-        """Train a student until ``config.views`` pictures are seen. It comes back on the CPU."""
+    def run(self, teacher: EfficientNetLite2) -> Student:
+        """Train a student until ``config.views`` pictures are seen. It comes back on the CPU.
+
+        Raises: CommandError: the loss diverged.
+        """
         config, device = self.config, self.device
         torch.manual_seed(config.seed)
-        teacher = EfficientNetLite2().to(device.torch_device)
+        teacher.to(device.torch_device)
         student = Student().to(memory_format=torch.channels_last).to(device.torch_device)
         weights = _LOSS_WEIGHTS.to(device.torch_device)
         with device.autocast():
@@ -157,8 +167,11 @@ class Distillation:
             small = F.interpolate(batch, size=(phase.student_px,) * 2, mode="bilinear", antialias=True)
             with device.autocast():
                 losses = loss_of(student(small), teacher(batch))
+            loss = (losses * weights).sum()
+            if not math.isfinite(loss.item()):
+                raise CommandError("the loss is no longer a number; lower learning_rate in the file for --config")
             optimiser.zero_grad(set_to_none=True)
-            (losses * weights).sum().backward()
+            loss.backward()
             nn.utils.clip_grad_norm_(student.parameters(), 5.0)
             optimiser.step()
             unexplained = 0.98 * unexplained + 0.02 * losses.detach()
@@ -182,11 +195,9 @@ class Distillation:
         self.results.write(",".join(row) + "\n")
 
     def _save(self, student: Student, optimiser: Optimizer, seen: int) -> None:
-        unfinished = self.last.with_suffix(".part")
         random = json.dumps(self.views.random.bit_generator.state)
         state = {"student": student.state_dict(), "optimiser": optimiser.state_dict(), "views_random": random, "seen": seen}
-        torch.save(state, unfinished)
-        unfinished.replace(self.last)
+        save_torch_file(state, self.last)
 
     def _resume(self, student: Student, optimiser: Optimizer) -> int:
         state: dict[str, object] = dict(read_torch_file(self.last))

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.neighbors import KNeighborsClassifier
 
-from training.dataset import Part, read_dataset
+from training.dataset import Dataset, Part, read_dataset
 from training.decoding import DecodedClips, decode_clips
 from training.device import Device
 from training.feeding import ValidationBatches
@@ -19,6 +19,11 @@ from training.split import split_dataset
 
 _NEIGHBOURS = 5
 _BATCH = 32
+
+
+def probe_clips(config: PretrainConfig) -> Dataset:
+    """The clips that ``config.probe`` names, split as ``clipserve train`` does. Raises: UsageError, CommandError."""
+    return split_dataset(read_dataset(Path(config.probe)), config.seed)
 
 
 @dataclass(frozen=True)
@@ -31,12 +36,8 @@ class KnnProbe:
     device: Device
 
     @classmethod
-    def read(cls, config: PretrainConfig, files: Path, device: Device) -> "KnnProbe":
-        """The clips that ``config.probe`` names, split as ``clipserve train`` does, decoded into ``files``.
-
-        Raises: UsageError, CommandError: they cannot be used.
-        """
-        dataset = split_dataset(read_dataset(Path(config.probe)), config.seed)
+    def decoded(cls, dataset: Dataset, config: PretrainConfig, files: Path, device: Device) -> "KnnProbe":
+        """The clips of ``dataset``, decoded into ``files``. Raises: CommandError: all of a class fail."""
         parts = []
         for part in get_args(Part):
             file, title = files / f"probe-{part}.dat", f"decoding probe clips, {part}"

@@ -7,7 +7,6 @@ clips are left out. The result is runs/NAME/1 with backbone.pt, which `clipserve
 """
 
 import argparse
-import json
 from pathlib import Path
 
 import torch
@@ -19,7 +18,7 @@ from training.decoding import DecodedClips, decode_clips
 from training.device import Device, choose_device
 from training.flags import add_config_flags, chosen_settings
 from training.interruption import Interruption
-from training.knn_probe import KnnProbe
+from training.knn_probe import KnnProbe, probe_clips
 from training.model import VideoClassifier
 from training.pairs import VideoPairs
 from training.plots import Curve, curves_figure
@@ -28,7 +27,7 @@ from training.repository import check_model_name
 from training.run_folder import RunFolder, check_resumable
 from training.self_supervised import Pretraining
 from training.unlabelled import read_videos
-from training.weights import load_start_weights
+from training.weights import load_start_weights, save_torch_file
 
 EXAMPLE = "clipserve pretrain my-videos --name general --probe my-clips"
 
@@ -61,8 +60,14 @@ def run(args: argparse.Namespace) -> None:
 
 
 def pretrain(config: PretrainConfig, folder: RunFolder | None, runs: Path, interruption: Interruption) -> RunFolder:
-    """One run from the videos to ``backbone.pt``; ``folder`` is given where a run goes on."""
+    """One run from the videos to ``backbone.pt``; ``folder`` is given where a run goes on.
+
+    Raises: CommandError, UsageError: an input is missing or unusable, or the loss diverged. KeyboardInterrupt: it was stopped.
+    """
     videos = read_videos(Path(config.videos))
+    if len(videos) < 2:
+        raise CommandError(f"{config.videos} holds one video; pre-training learns from how videos differ")
+    probed = probe_clips(config) if config.probe else None
     device = choose_device(config.device, config.precision)
     torch.backends.cudnn.benchmark = True  # every batch has one shape
     torch.manual_seed(config.seed)
@@ -77,17 +82,17 @@ def pretrain(config: PretrainConfig, folder: RunFolder | None, runs: Path, inter
         folder.write_skipped(skipped)
         for clip in skipped:
             print(f"skipped: {clip.name}: {clip.message} ({clip.code})", flush=True)
-        probe = KnnProbe.read(config, files, device) if config.probe else None
+        probe = KnnProbe.decoded(probed, config, files, device) if probed else None
         work = Pretraining(config, model, _pairs(decoded, config, device), probe, device, folder, interruption)
         _fit_or_say_how_to_resume(work)
-    torch.save(work.backbone(), folder.backbone)
+    save_torch_file(work.backbone(), folder.backbone)
     _write_outcome(work, len(skipped))
     return folder
 
 
 def _pairs(decoded: DecodedClips, config: PretrainConfig, device: Device) -> VideoPairs:
     if len(decoded) < 2:
-        raise CommandError("pre-training needs two videos at least: it learns from how they differ")
+        raise CommandError("only one video can be decoded; pre-training learns from how videos differ")
     return VideoPairs(decoded, config.batch_size, config.num_frames, config.window, config.augmentation, device.torch_device)
 
 
@@ -117,7 +122,7 @@ def _write_outcome(work: Pretraining, skipped: int) -> None:
         "knn_accuracy": last.knn_accuracy,
         "training_seconds": sum(row.seconds for row in work.epochs),
     }
-    work.run.summary.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    work.run.write_summary(summary)
     if last.spread < 0.1:
         print(f"the features collapsed (spread {last.spread:.2f}): raise --variance-weight or lower --learning-rate")
 
@@ -131,14 +136,11 @@ def _new_config(args: argparse.Namespace) -> PretrainConfig:
     chosen = read_config_file(args.config, PretrainConfig, "pretrain") if args.config else {}
     chosen |= chosen_settings(args, PretrainConfig)
     try:
-        config = PretrainConfig(**{**chosen, "name": name, "videos": videos})
+        return PretrainConfig(**{**chosen, "name": name, "videos": videos})
     except ValidationError as problem:
         first = problem.errors()[0]
         flag = "--" + str(first["loc"][0]).replace("_", "-") if first["loc"] else "the settings"
         raise UsageError(f"{flag}: {first['msg']} (given: {first['input']!r})") from problem
-    if config.stored_frames < config.num_frames:
-        raise UsageError(f"--stored-frames {config.stored_frames} is less than the {config.num_frames} frames of a clip")
-    return config
 
 
 def _resumed(args: argparse.Namespace) -> tuple[RunFolder, PretrainConfig]:

@@ -1,6 +1,6 @@
 """Every setting of a pre-training run, resolved before the first epoch and written to ``config.json``."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from clips import ClipSpec
 from clips.manifest import ModelName
@@ -12,7 +12,7 @@ from training.device import DeviceName, Precision
 class PretrainConfig(BaseModel):
     """Each field is a flag of ``clipserve pretrain``."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     name: ModelName
     videos: str
@@ -52,6 +52,14 @@ class PretrainConfig(BaseModel):
     precision: Precision = Field("auto", description="bf16 where the processor has it, fp16 on older GPUs")
     device: DeviceName = Field("auto", description="where to train")
     workers: int = Field(-1, ge=-1, description="processes that decode; 0 = in this one, -1 = one per core, 8 at most")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "PretrainConfig":
+        if self.stored_frames < self.num_frames:
+            raise ValueError(f"stored_frames {self.stored_frames} is less than the {self.num_frames} frames of a clip")
+        if self.warmup_epochs >= self.epochs:
+            raise ValueError(f"warmup_epochs {self.warmup_epochs:g} leaves nothing of {self.epochs} epochs; give fewer")
+        return self
 
     @property
     def store_spec(self) -> ClipSpec:

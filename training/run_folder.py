@@ -104,7 +104,7 @@ class RunFolder:
 def check_resumable(run: RunFolder) -> None:
     """Raises: CommandError: the run is complete."""
     if run.summary.exists():
-        raise CommandError(f"the run in {run.path} is complete; start a new one, from it with `--weights {run.best}`")
+        raise CommandError(f"the run in {run.path} is complete; start a new one, from it with `--weights {run.path}`")
 
 
 def _write_csv(file: Path, header: Sequence[str], rows: Iterable[Iterable[object]]) -> None:

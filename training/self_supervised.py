@@ -4,6 +4,7 @@ Every step depends on (seed, epoch, step) and on the weights alone, so a run tha
 that was not.
 """
 
+import hashlib
 import math
 import time
 from dataclasses import asdict, dataclass, field
@@ -24,7 +25,7 @@ from training.pairs import VideoPairs
 from training.pretrain_config import PretrainConfig
 from training.run_folder import RunFolder
 from training.vicreg import Expander, Terms, spread, vicreg_terms
-from training.weights import read_torch_file
+from training.weights import read_torch_file, save_torch_file
 
 _SAVE_EVERY_SECONDS = 60.0
 _LARGEST_GRADIENT = 5.0
@@ -166,16 +167,27 @@ class Pretraining:
             "scaler": self.scaler.state_dict(),
             "epochs": [asdict(row) for row in self.epochs],
             "begun": asdict(begun) if begun else None,
+            "videos": self._fingerprint(),
         }
-        unfinished = self.run.last.with_suffix(".tmp")
-        torch.save(state, unfinished)
-        unfinished.replace(self.run.last)
+        save_torch_file(state, self.run.last)
 
     def _resume(self) -> PretrainEpoch | None:
-        """Everything as it was; returns the epoch that was begun, if any."""
+        """Everything as it was; returns the epoch that was begun, if any.
+
+        Raises: CommandError: the videos are others now, or ``last.pt`` was written by another version.
+        """
         state: dict[str, Any] = dict(read_torch_file(self.run.last))
-        self.trained.load_state_dict(state["trained"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.scaler.load_state_dict(state["scaler"])
-        self.epochs = [PretrainEpoch(**row) for row in state["epochs"]]
-        return PretrainEpoch(**state["begun"]) if state["begun"] else None
+        if state.get("videos") != self._fingerprint():
+            raise CommandError(f"the videos of {self.config.videos} have changed since the run began; start a new run")
+        try:
+            self.trained.load_state_dict(state["trained"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.scaler.load_state_dict(state["scaler"])
+            self.epochs = [PretrainEpoch(**row) for row in state["epochs"]]
+            return PretrainEpoch(**state["begun"]) if state["begun"] else None
+        except (KeyError, TypeError, ValueError, RuntimeError) as problem:
+            raise CommandError(f"{self.run.last} does not fit the settings of the run; start a new run") from problem
+
+    def _fingerprint(self) -> str:
+        """SHA-256 (hexadecimal) over the content hashes of the videos that can be decoded, in their order."""
+        return hashlib.sha256("".join(clip.sha256 for clip in self.pairs.decoded.clips).encode()).hexdigest()

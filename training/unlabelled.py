@@ -4,13 +4,17 @@ import csv
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 from clips.errors import CommandError, UsageError
-from training.dataset import LabelledClip
+from training.dataset import LabelledClip, Part
+
+_LABEL = "(without label)"
+"""What messages call them."""
 
 
 def read_videos(source: Path) -> list[LabelledClip]:
-    """In the order of their names, each file content once; their label is empty. Nothing is decoded.
+    """In the order of their names, each file content once, all under one label. Nothing is decoded.
 
     Of a CSV file with the column `split` the clips of `val` are left out: a model that has seen them, labels or not, is
     measured on them no more.
@@ -25,7 +29,7 @@ def read_videos(source: Path) -> list[LabelledClip]:
     for file in files:
         sha256 = _sha256(file)
         name = file.relative_to(root).as_posix() if file.is_relative_to(root) else file.name
-        videos.setdefault(sha256, LabelledClip(file, name, "", sha256[:16], None, sha256))
+        videos.setdefault(sha256, LabelledClip(file, name, _LABEL, sha256[:16], None, sha256))
     if not videos:
         raise CommandError(f"{source} holds no videos")
     return list(videos.values())
@@ -48,7 +52,9 @@ def _listed(file: Path) -> Iterator[Path]:
         path = (line.get("path") or "").strip()
         if not path or not (file.parent / path).is_file():
             raise CommandError(f"{file}, line {number}: there is no file {path or '(the column `path` is empty)'}")
-        if (line.get("split") or "").strip() != "val":
+        if (part := (line.get("split") or "").strip()) not in {"", *get_args(Part)}:
+            raise CommandError(f"{file}, line {number}: split is {part!r}; it must be train or val")
+        if part != "val":
             yield file.parent / path
 
 

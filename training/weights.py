@@ -1,4 +1,4 @@
-"""Start weights: ImageNet's from torchvision, none, or a checkpoint file."""
+"""Start weights: ImageNet's from torchvision, none, a checkpoint file or a run folder; and how such files are written."""
 
 import warnings
 from collections.abc import Mapping
@@ -98,6 +98,13 @@ def read_torch_file(file: Path) -> Mapping[str, object]:
     if not isinstance(content, Mapping):
         raise CommandError(f"{file} is not a checkpoint: it holds a {type(content).__name__}")
     return content
+
+
+def save_torch_file(content: object, file: Path) -> None:
+    """Write by one atomic rename: an interrupted save leaves the old file, or none."""
+    unfinished = file.with_suffix(".tmp")
+    torch.save(content, unfinished)
+    unfinished.replace(file)
 
 
 def load_state(model: VideoClassifier, state: Mapping[str, Tensor], source: str) -> str:

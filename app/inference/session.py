@@ -104,7 +104,7 @@ class Session:
             raise ProviderUnavailable(f"the model does not run: {first_line(problem)}") from problem
 
     def shrink(self) -> None:
-        """On a CPU, give back the memory that larger batches took and smaller ones do not need."""
+        """On a CPU, give back what the arena holds and nobody uses at the moment."""
         if self.provider == "cpu":
             options = ort.RunOptions()
             options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
@@ -112,6 +112,8 @@ class Session:
 
     def close(self) -> None:
         """Free what it holds. It cannot run any more."""
+        if self.options.shares_arena and self._session:
+            self.shrink()
         self._session = None
         if self._device_run:
             self._device_run.close()
@@ -165,6 +167,7 @@ def _create(model: bytes, clip_shape: tuple[int, ...], provider: Provider, optio
     if provider == "cpu" and options.shares_arena:
         _share_arena()
         settings.add_session_config_entry("session.use_env_allocators", "1")
+        settings.add_session_config_entry("session.use_device_allocator_for_initializers", "1")  # weights go with their session
     # waiting threads that spin take the processor from the decoders
     settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
     chain = provider_chain(provider, clip_shape, options.max_batch_size, options.gpu, options.model_sha256)

@@ -16,6 +16,7 @@ from training.interruption import Interruption
 from training.presets import resolve_config
 from training.processes import ALONE, Processes
 from training.run_folder import RunFolder
+from training.teacher import EfficientNetLite2
 from training.train import train
 from training.views import Views
 from training.weights import read_state
@@ -81,11 +82,9 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(precision: str, cl
 
 
 def test_pretraining_runs(clips: Path, tmp_path: Path) -> None:
-    flags = (
-        "--weights none --backbone resnet18 --size 32 --num-frames 2 --stored-frames 4 --batch-size 4 --epochs 3 --workers 0"
-    )
+    flags = "--weights none --backbone resnet18 --size 32 --num-frames 2 --stored-frames 4 --batch-size 4 --workers 0"
     command = ["pretrain", str(clips), "--name", "p", "--runs", str(tmp_path), "--probe", str(clips), "--expander-width", "32"]
-    assert clipserve.main([*command, *flags.split(), "--device", "cuda"]) == 0
+    assert clipserve.main([*command, *flags.split(), "--epochs", "3", "--warmup-epochs", "1", "--device", "cuda"]) == 0
     assert read_state(tmp_path / "p" / "1")["conv1.weight"].device.type == "cpu"
 
 
@@ -99,6 +98,6 @@ def test_distillation_runs_and_unexplains_less(tmp_path: Path) -> None:
     )
     with (tmp_path / "results.csv").open("w", buffering=1) as results:
         views = Views([pictures], 0, device.torch_device)
-        Distillation(config, views, tmp_path / "last.pt", results, device, save_every_steps=10).run()
+        Distillation(config, views, tmp_path / "last.pt", results, device, save_every_steps=10).run(EfficientNetLite2())
     rows = [[float(value) for value in line.split(",")] for line in (tmp_path / "results.csv").read_text().splitlines()]
     assert rows[-1][3] < rows[0][3]

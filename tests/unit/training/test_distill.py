@@ -10,7 +10,7 @@ import torch
 from training.device import choose_device
 from training.distill import Distillation, DistillConfig, Phase
 from training.student import FeatureLoss, Student
-from training.teacher import FEATURE_CHANNELS, STAGE_CHANNELS
+from training.teacher import FEATURE_CHANNELS, STAGE_CHANNELS, EfficientNetLite2
 from training.views import Views
 
 CPU = choose_device("cpu")
@@ -68,10 +68,10 @@ class InterruptedViews(Views):
 
 
 def test_an_interrupted_run_goes_on_to_the_same_end(tmp_path: Path) -> None:
-    whole = Distillation(TINY, Views([pictures(4)], 0), tmp_path / "whole.pt", io.StringIO(), CPU).run()
+    whole = Distillation(TINY, Views([pictures(4)], 0), tmp_path / "whole.pt", io.StringIO(), CPU).run(EfficientNetLite2())
     with pytest.raises(KeyboardInterrupt):
         Distillation(
             TINY, InterruptedViews([pictures(4)], 0), tmp_path / "parts.pt", io.StringIO(), CPU, save_every_steps=1
-        ).run()
-    resumed = Distillation(TINY, Views([pictures(4)], 0), tmp_path / "parts.pt", io.StringIO(), CPU).run()
+        ).run(EfficientNetLite2())
+    resumed = Distillation(TINY, Views([pictures(4)], 0), tmp_path / "parts.pt", io.StringIO(), CPU).run(EfficientNetLite2())
     assert all(torch.equal(a, b) for a, b in zip(whole.state_dict().values(), resumed.state_dict().values(), strict=True))

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import clipserve
+from clips.errors import CommandError
 from tests.unit.training.test_fit import StopAfter
 from training.interruption import Interruption
 from training.pretrain import pretrain
@@ -72,9 +73,27 @@ def test_training_changes_the_trunk(clips: Path, big_files: Path) -> None:
     assert not torch.equal(read_state(short.path)["layer4.1.conv2.weight"], read_state(long.path)["layer4.1.conv2.weight"])
 
 
-def test_one_video_is_not_enough(make_clips, big_files: Path, capsys) -> None:
-    assert clipserve.main(["pretrain", str(make_clips({"red": 1})), *FLAGS, "--runs", str(big_files)]) == 1
-    assert "needs two videos" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("count", "probe", "complaint"),
+    [(1, "clips", "holds one video"), (2, "gone", "gone does not exist"), (2, "clips", "class")],
+)
+def test_what_cannot_be_used_is_said_before_a_run_folder_is_made(
+    count: int, probe: str, complaint: str, make_clips, capsys
+) -> None:
+    clips = make_clips({"red": count})
+    runs = clips.with_name("runs")
+    flags = ["--probe", str(clips.with_name(probe))]
+    assert clipserve.main(["pretrain", str(clips), *FLAGS, *flags, "--runs", str(runs)]) in {1, 2}
+    assert complaint in capsys.readouterr().err
+    assert not runs.exists()
+
+
+def test_a_run_whose_videos_have_changed_does_not_go_on(clips: Path, big_files: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(config(clips), None, big_files, StopAfter(1))
+    (clips / "red" / "0.mp4").unlink()
+    with pytest.raises(CommandError, match="have changed since the run began"):
+        pretrain(config(clips), RunFolder(big_files / "p" / "1"), big_files, Interruption())
 
 
 @pytest.mark.parametrize(
@@ -82,6 +101,8 @@ def test_one_video_is_not_enough(make_clips, big_files: Path, capsys) -> None:
     [
         (["--name", "p"], "give VIDEOS and --name"),
         (["clips", "--name", "p", "--stored-frames", "2", "--num-frames", "4"], "less than the 4 frames of a clip"),
+        (["clips", "--name", "p", "--epochs", "5"], "leaves nothing of 5 epochs"),
+        (["clips", "--name", "p", "--warmup-epochs", "inf"], "--warmup-epochs: "),
         (["clips", "--name", "p", "--epochs", "0"], "--epochs: "),
         (["clips", "--name", "P"], "small letters"),
         (["--resume", "gone"], "is no run folder"),
@@ -95,7 +116,9 @@ def test_wrong_arguments_are_named(arguments: list[str], complaint: str, capsys)
 def test_a_complete_run_is_not_resumed_and_a_resumed_one_keeps_its_settings(clips: Path, big_files: Path, capsys) -> None:
     done = pretrain(config(clips, epochs=1), None, big_files, Interruption())
     assert clipserve.main(["pretrain", "--resume", str(done.path)]) == 1
-    assert "is complete" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "is complete" in told
+    assert f"--weights {done.path}`" in told
     done.summary.unlink()
     assert clipserve.main(["pretrain", "--resume", str(done.path), "--epochs", "9"]) == 2
     assert "leave out epochs" in capsys.readouterr().err

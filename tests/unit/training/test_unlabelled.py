@@ -40,6 +40,13 @@ def test_a_line_without_its_file_is_named(line: str, complaint: str, tmp_path: P
         read_videos(tmp_path / "clips.csv")
 
 
+def test_another_part_than_train_and_val_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, a_dot_mp4="a")
+    (tmp_path / "clips.csv").write_text("path,split\na.mp4,test\n")
+    with pytest.raises(CommandError, match="line 2: split is 'test'"):
+        read_videos(tmp_path / "clips.csv")
+
+
 def test_nothing_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="holds no videos"):
         read_videos(tmp_path)
