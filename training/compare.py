@@ -23,7 +23,7 @@ from training.run_folder import RunFolder
 EXAMPLE = "clipserve compare runs/average/1 runs/lstm/1 runs/lstm/2 --report runs.html"
 
 _FIGURES = {"accuracy": "accuracy", "macro_f1": "macro-F1", "balanced_accuracy": "balanced", "loss": "loss"}
-_NOT_COMPARED = {"name", "seed", "workers", "device"}
+_NOT_COMPARED = {"name", "seed", "workers", "device", "feature_cache"}
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from training.augment import Augmentation
+from training.dataset import LabelledClip
 from training.decoding import DecodedClips
 from training.mixing import Mixing
 
@@ -71,7 +72,7 @@ class ValidationBatches:
     def __init__(self, decoded: DecodedClips, labels: list[str], batch_size: int, device: torch.device) -> None:
         self._decoded, self._device = decoded, device
         self.batch_size = batch_size
-        self._targets = label_targets(decoded, labels).to(device)
+        self.targets = label_targets(decoded, labels).to(device)
         self._batches = _chunks(np.arange(len(decoded)), batch_size)
 
     def __len__(self) -> int:
@@ -80,9 +81,19 @@ class ValidationBatches:
     def clips(self) -> int:
         return len(self._decoded)
 
+    @property
+    def labelled_clips(self) -> list[LabelledClip]:
+        """In their order."""
+        return self._decoded.clips
+
     def one_pass(self, seed: Sequence[int] = (), start: int = 0) -> Iterator[Batch]:  # noqa: ARG002 - nothing is random here
         for indices, frames in _read_ahead(self._batches[start:], self._decoded.read):
-            yield Batch(torch.from_numpy(frames).to(self._device), self._targets[indices])
+            yield Batch(torch.from_numpy(frames).to(self._device), self.targets[indices])
+
+    def in_order(self, indices: Indices, seed: Sequence[int] = ()) -> Iterator[Tensor]:  # noqa: ARG002 - as above
+        """Some clips, in this order."""
+        for _, frames in _read_ahead(_chunks(indices, self.batch_size), self._decoded.read):
+            yield torch.from_numpy(frames).to(self._device)
 
 
 class TrainingBatches:
@@ -90,7 +101,7 @@ class TrainingBatches:
 
     def __init__(self, decoded: DecodedClips, targets: Tensor, batch_size: int, num_frames: int, variety: Variety) -> None:
         """``targets`` (clips, labels), on the device where batches are wanted."""
-        self._decoded, self._targets = decoded, targets
+        self._decoded, self.targets = decoded, targets
         self.batch_size, self._num_frames, self._variety = batch_size, num_frames, variety
 
     def __len__(self) -> int:
@@ -99,23 +110,37 @@ class TrainingBatches:
     def clips(self) -> int:
         return len(self._decoded)
 
+    @property
+    def labelled_clips(self) -> list[LabelledClip]:
+        """In their order."""
+        return self._decoded.clips
+
     def one_pass(self, seed: Sequence[int], start: int = 0) -> Iterator[Batch]:
         random = np.random.default_rng(seed)
         order = self._balanced(random) if self._variety.balanced_sampling else random.permutation(len(self._decoded))
         for number, stored, targets in self._stored(order, start):
             yield self._batch(stored, targets, [*seed, number + 1])  # a 0 at the end would be the order's seed
 
-    def in_order(self, seed: Sequence[int]) -> Iterator[Batch]:
-        """One augmented pass in the order of the clips, none of them mixed."""
-        for number, stored, targets in self._stored(np.arange(len(self._decoded)), start=0):
-            random = np.random.default_rng([*seed, number + 1])
-            drawn = drawn_frames(len(stored), stored.shape[1], self._num_frames, random)
-            yield Batch(self._variety.augmentation(take_frames(stored, drawn), random), targets)
+    def in_order(self, indices: Indices, seed: Sequence[int]) -> Iterator[Tensor]:
+        """Some clips, in this order, none of them mixed; what is random depends on a clip's content and ``seed`` alone."""
+        chunks = iter(_chunks(indices, self.batch_size))
+        for _, stored, _ in self._stored(indices, start=0):
+            yield torch.cat([self._view(stored[[at]], [*seed, clip]) for at, clip in enumerate(self._content(next(chunks)))])
+
+    def _view(self, stored: Tensor, seed: Sequence[int]) -> Tensor:
+        """(1, stored frames, height, width, 3) -> (1, frames, size, size, 3)."""
+        random = np.random.default_rng(seed)
+        drawn = drawn_frames(1, stored.shape[1], self._num_frames, random)
+        return self._variety.augmentation(take_frames(stored, drawn), random)
+
+    def _content(self, indices: Indices) -> list[int]:
+        """A number for the content of each clip."""
+        return [int(self._decoded.clips[at].sha256, 16) for at in indices]
 
     def _balanced(self, random: np.random.Generator) -> Indices:
         """As many clips as there are, every label equally often: some clips several times, others not at all."""
-        share = 1 / self._targets.sum(dim=0).clamp(min=1)
-        weights = (self._targets * share).sum(dim=1).double().cpu().numpy()
+        share = 1 / self.targets.sum(dim=0).clamp(min=1)
+        weights = (self.targets * share).sum(dim=1).double().cpu().numpy()
         return random.choice(len(weights), size=len(weights), p=weights / weights.sum())
 
     def _batch(self, stored: Tensor, targets: Tensor, seed: Sequence[int]) -> Batch:
@@ -130,10 +155,10 @@ class TrainingBatches:
 
     def _stored(self, order: Indices, start: int) -> Iterator[tuple[int, Tensor, Tensor]]:
         """Batches by number, from ``start`` on: every stored frame (uint8) and the targets, on the device."""
-        device = self._targets.device
+        device = self.targets.device
         chunks = _chunks(order, self.batch_size)[start:]
         for number, (indices, stored) in enumerate(_read_ahead(chunks, self._decoded.read), start=start):
-            yield number, torch.from_numpy(stored).to(device, non_blocking=True), self._targets[indices]
+            yield number, torch.from_numpy(stored).to(device, non_blocking=True), self.targets[indices]
 
 
 class FeatureBatches:

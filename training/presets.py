@@ -39,6 +39,20 @@ PRESETS = MappingProxyType(
                 "frame_choices": 1,
             }
         ),
+        # a linear head on clean features: what is in the backbone already
+        "probe": MappingProxyType[str, Any](
+            {
+                "epochs": 0,
+                "head_epochs": 100,
+                "head_views": 1,
+                "dropout": 0.0,
+                "label_smoothing": 0.0,
+                "flip": False,
+                "crop_scale_min": 1.0,
+                "colour": 0.0,
+                "frame_choices": 1,
+            }
+        ),
     }
 )
 

@@ -6,7 +6,7 @@ head    temporal model     features, computed once per view         well under o
 main    deeper layers too  clips, drawn and augmented every time    minutes on a CPU
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -15,11 +15,11 @@ from math import ceil
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
-from tqdm import tqdm
 
 from training.config import TrainingConfig
 from training.device import Device
-from training.feeding import Batch, Batches, FeatureBatches, TrainingBatches, ValidationBatches
+from training.features import Trunk, open_cache, training_looks, validation_look
+from training.feeding import Batches, FeatureBatches, TrainingBatches, ValidationBatches
 from training.model import STAGES, BatchNorm, VideoClassifier
 from training.moving_average import MovingAverage
 from training.optimiser import Schedule, freeze, frozen_stages, head_optimiser, main_optimiser
@@ -129,26 +129,13 @@ def _stored_features(
 ) -> tuple[FeatureBatches, FeatureBatches]:
     """Features under an untouched trunk: several augmented views of the training clips, the plain validation clips."""
     model.eval()
-    views = []
-    for view in range(config.head_views):
-        batches = feeds.train.in_order([config.seed, 0, view])
-        title = f"features, view {view + 1}/{config.head_views}"
-        views.append(_features(model, tqdm(batches, title, len(feeds.train), disable=None, leave=False), device, check))
-    val_batches = tqdm(feeds.val.one_pass(), "features, validation", len(feeds.val), disable=None, leave=False)
-    val = _features(model, val_batches, device, check)
-    train = FeatureBatches(torch.stack([view.inputs for view in views]), views[0].targets, _HEAD_BATCH, shuffled=True)
-    return train, FeatureBatches(val.inputs[None], val.targets, _HEAD_BATCH, shuffled=False)
-
-
-@torch.no_grad()
-def _features(model: VideoClassifier, batches: Iterable[Batch], device: Device, check: Callable[[], None]) -> Batch:
-    """(clips, frames, features) in the order of the batches; one frame, their mean, where no more is needed."""
-    blind = not list(model.temporal.parameters())
-    features, targets = [], []
-    for batch in batches:
-        with device.autocast():
-            found = model.features(batch.inputs).float()
-        features.append(found.mean(dim=1, keepdim=True) if blind else found)
-        targets.append(batch.targets)
-        check()
-    return Batch(torch.cat(features), torch.cat(targets))
+    trunk = Trunk(model, device, open_cache(model, config, device), check)
+    looks = training_looks(config)
+    views = [
+        trunk.features(feeds.train, look, f"features, view {number}/{len(looks)}") for number, look in enumerate(looks, start=1)
+    ]
+    val = trunk.features(feeds.val, validation_look(config), "features, validation")
+    if trunk.cache:
+        print(f"feature cache: {trunk.cache.found} found, {trunk.cache.computed} computed; {trunk.cache.folder}", flush=True)
+    train = FeatureBatches(torch.stack(views), feeds.train.targets, _HEAD_BATCH, shuffled=True)
+    return train, FeatureBatches(val[None], feeds.val.targets, _HEAD_BATCH, shuffled=False)

@@ -12,7 +12,6 @@ from pathlib import Path
 import torch
 
 from clips.errors import CommandError, UsageError
-from training.augment import Augmentation
 from training.checkpoint import Checkpoint, Origin
 from training.class_weights import class_weights
 from training.config import TrainingConfig
@@ -20,6 +19,7 @@ from training.config_file import config_text, read_config_file
 from training.dataset import Dataset, read_dataset
 from training.decoding import DecodedClips, SkippedClip, decode_clips
 from training.device import Device, choose_device
+from training.features import need_no_frames
 from training.feeding import TrainingBatches, ValidationBatches, Variety, label_targets
 from training.fit import Fit, predict
 from training.flags import add_config_flags, chosen_settings
@@ -97,7 +97,8 @@ def train(config: TrainingConfig, folder: RunFolder | None, runs: Path, interrup
     folder.write_split(dataset)
     _print_plan(dataset, device, folder)
     with folder.frame_files() as files:
-        decoded_train, decoded_val, skipped = _decode(dataset, config, files)
+        on_disk = need_no_frames(dataset.part("train"), model, config, device)
+        decoded_train, decoded_val, skipped = _decode(dataset, config, files, on_disk)
         folder.write_skipped(skipped)
         val = ValidationBatches(decoded_val, dataset.labels, config.batch_size, device.torch_device)
         fit = Fit(
@@ -134,11 +135,11 @@ def _new_config(args: argparse.Namespace) -> TrainingConfig:
 
 
 def _resumed(args: argparse.Namespace) -> tuple[RunFolder, TrainingConfig]:
-    """Only where to compute may change; everything else comes from the run."""
+    """Only where to compute, and where features are kept, may change; everything else comes from the run."""
     folder, config = RunFolder.open(args.resume)
     check_resumable(folder)
     chosen = chosen_settings(args)
-    fixed = sorted(chosen.keys() - {"device", "workers"})
+    fixed = sorted(chosen.keys() - {"device", "workers", "feature_cache"})
     if fixed or args.folder or args.name or args.config or args.preset:
         extra = fixed[0] if fixed else "FOLDER, --name, --preset and --config"
         raise UsageError(f"--resume takes its settings from the run; leave out {extra}")
@@ -158,11 +159,18 @@ def _start_model(config: TrainingConfig, dataset: Dataset, resumed: Checkpoint |
     return model
 
 
-def _decode(dataset: Dataset, config: TrainingConfig, files: Path) -> tuple[DecodedClips, DecodedClips, list[SkippedClip]]:
+def _decode(
+    dataset: Dataset, config: TrainingConfig, files: Path, features_on_disk: bool
+) -> tuple[DecodedClips, DecodedClips, list[SkippedClip]]:
     """Training clips with spare frames and margin, validation clips exactly as the server sees them."""
-    train, bad_train = decode_clips(
-        dataset.part("train"), config.store_spec, files / "train.dat", config.workers, "decoding training clips"
-    )
+    train_clips, bad_train = dataset.part("train"), list[SkippedClip]()
+    if features_on_disk:
+        print("training clips are not decoded: their features are in the cache", flush=True)
+        train = DecodedClips.without_frames(train_clips, config.store_spec)
+    else:
+        train, bad_train = decode_clips(
+            train_clips, config.store_spec, files / "train.dat", config.workers, "decoding training clips"
+        )
     val, bad_val = decode_clips(
         dataset.part("val"), config.clip_spec, files / "val.dat", config.workers, "decoding validation clips"
     )
@@ -172,9 +180,8 @@ def _decode(dataset: Dataset, config: TrainingConfig, files: Path) -> tuple[Deco
 
 
 def _training_batches(decoded: DecodedClips, labels: list[str], config: TrainingConfig, device: Device) -> TrainingBatches:
-    augmentation = Augmentation(config.size, config.flip, config.crop_scale_min, config.colour, config.rand_augment)
     variety = Variety(
-        augmentation, Mixing(config.mixup, config.cutmix), config.balanced_sampling, for_teacher=bool(config.teacher)
+        config.augmentation, Mixing(config.mixup, config.cutmix), config.balanced_sampling, for_teacher=bool(config.teacher)
     )
     targets = label_targets(decoded, labels).to(device.torch_device)
     return TrainingBatches(decoded, targets, config.batch_size, config.num_frames, variety)
