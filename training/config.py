@@ -12,6 +12,9 @@ from training.device import Precision
 from training.losses import LossName
 from training.model import BatchNorm
 
+NOT_THE_OUTCOME = {"device", "workers", "feature_cache", "tensorboard", "mlflow"}
+"""Settings that decide nothing of what is learnt: they may change where a run goes on, and are not compared."""
+
 
 class TrainingConfig(BaseModel):
     """Each field is a flag of ``clipserve train``. Defaults are the preset ``finetune``; ``presets.py`` has the others."""
@@ -100,6 +103,8 @@ class TrainingConfig(BaseModel):
     hours: float = Field(
         0.0, ge=0, description="time for all epochs; the learning rate then falls with the time that has passed; 0 = any"
     )
+    tensorboard: bool = Field(False, description="record the epochs for TensorBoard too, in the run folder")
+    mlflow: bool = Field(False, description="record the epochs with MLflow too, where MLFLOW_TRACKING_URI says")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where to train")
     workers: int = Field(-1, ge=-1, description="processes that decode; 0 = in this one, -1 = one per core, 8 at most")
 

@@ -4,8 +4,16 @@ import argparse
 from typing import Any, Literal, get_args, get_origin
 
 from training.config import TrainingConfig
+from training.presets import IN_WORDS, PRESETS
 
 _NOT_FLAGS = {"name", "dataset", "preset"}
+
+
+def add_preset_flag(parser: argparse.ArgumentParser) -> None:
+    """``--preset``, with a line on each."""
+    lines = "\n".join(f"{name:<10}{line}" for name, line in IN_WORDS.items())
+    group = parser.add_argument_group("presets", f"recipes to start from; every setting below can be changed\n\n{lines}")
+    group.add_argument("--preset", choices=list(PRESETS), help="one of them [finetune, or the one of --config]")
 
 
 def add_config_flags(parser: argparse.ArgumentParser) -> None:

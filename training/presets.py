@@ -56,6 +56,14 @@ PRESETS = MappingProxyType(
     }
 )
 
+IN_WORDS = MappingProxyType(
+    {
+        "finetune": "the best result on few clips: the head first, then deeper layers at lower rates (the defaults)",
+        "baseline": "plain full fine-tuning at one rate, as most papers report it",
+        "probe": "a linear head on clean features of a backbone that stays as it is: a first answer in minutes",
+    }
+)
+
 # Frozen or slowed layers, and their statistics, are worth nothing when they start at random.
 _FROM_SCRATCH = MappingProxyType[str, Any](
     {"head_epochs": 0, "frozen_stages": 0, "stage_decay": 1.0, "batch_norm": "trained", "learning_rate": 0.02}

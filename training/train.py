@@ -14,7 +14,7 @@ import torch
 from clips.errors import CommandError, UsageError
 from training.checkpoint import Checkpoint, Origin
 from training.class_weights import class_weights
-from training.config import TrainingConfig
+from training.config import NOT_THE_OUTCOME, TrainingConfig
 from training.config_file import config_text, read_config_file
 from training.dataset import Dataset, read_dataset
 from training.decoding import DecodedClips, SkippedClip, decode_clips
@@ -22,7 +22,7 @@ from training.device import Device, choose_device
 from training.features import need_no_frames
 from training.feeding import TrainingBatches, ValidationBatches, Variety, label_targets
 from training.fit import Fit, predict
-from training.flags import add_config_flags, chosen_settings
+from training.flags import add_config_flags, add_preset_flag, chosen_settings
 from training.history import History
 from training.interruption import Interruption
 from training.losses import Loss
@@ -36,6 +36,7 @@ from training.repository import check_model_name
 from training.run_folder import RunFolder, check_resumable
 from training.split import split_dataset
 from training.stages import Feeds
+from training.tracking import check_trackers, tracked
 from training.trained_teacher import Teacher
 from training.weights import load_start_weights
 
@@ -46,7 +47,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of ``clipserve train``."""
     parser.add_argument("folder", nargs="?", metavar="FOLDER", help="folder of class folders, or a CSV file")
     parser.add_argument("--name", help="of the model: small letters, digits, - and _")
-    parser.add_argument("--preset", choices=list(PRESETS), help="recipe to start from [finetune, or the one of --config]")
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings as TOML; flags count more")
     parser.add_argument(
         "--print-config", action="store_true", help="print the settings of the run as a file for --config, and stop"
@@ -60,6 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--no-publish", action="store_true", help="leave it at the checkpoint; `clipserve export` publishes later"
     )
     parser.add_argument("--licence", default="not stated", help="of the model, for the manifest and the model card")
+    add_preset_flag(parser)
     add_config_flags(parser)
 
 
@@ -87,6 +88,7 @@ def run(args: argparse.Namespace) -> None:
 
 def train(config: TrainingConfig, folder: RunFolder | None, runs: Path, interruption: Interruption) -> RunFolder:
     """One run from the list of clips to ``best.pt``; ``folder`` is given where a run goes on."""
+    check_trackers(config)
     dataset = split_dataset(read_dataset(Path(config.dataset)), config.seed, config.val_fraction)
     device = choose_device(config.device, config.precision)
     torch.backends.cudnn.benchmark = True  # every batch has one shape
@@ -96,7 +98,8 @@ def train(config: TrainingConfig, folder: RunFolder | None, runs: Path, interrup
     folder = folder or RunFolder.create(runs, config)
     folder.write_split(dataset)
     _print_plan(dataset, device, folder)
-    with folder.frame_files() as files:
+    history = History(resumed.training["results"] if resumed else ())
+    with folder.frame_files() as files, tracked(config, folder, history.epoch) as trackers:
         on_disk = need_no_frames(dataset.part("train"), model, config, device)
         decoded_train, decoded_val, skipped = _decode(dataset, config, files, on_disk)
         folder.write_skipped(skipped)
@@ -110,8 +113,9 @@ def train(config: TrainingConfig, folder: RunFolder | None, runs: Path, interrup
             device=device,
             run=folder,
             interruption=interruption,
-            history=History(resumed.training["results"] if resumed else ()),
+            history=history,
             teacher=teacher,
+            trackers=trackers,
         )
         _fit_or_say_how_to_resume(fit, resumed)
         metrics = _measure_best(folder, val, dataset.labels, device)
@@ -135,11 +139,11 @@ def _new_config(args: argparse.Namespace) -> TrainingConfig:
 
 
 def _resumed(args: argparse.Namespace) -> tuple[RunFolder, TrainingConfig]:
-    """Only where to compute, and where features are kept, may change; everything else comes from the run."""
+    """Only what decides nothing may change; everything else comes from the run."""
     folder, config = RunFolder.open(args.resume)
     check_resumable(folder)
     chosen = chosen_settings(args)
-    fixed = sorted(chosen.keys() - {"device", "workers", "feature_cache"})
+    fixed = sorted(chosen.keys() - NOT_THE_OUTCOME)
     if fixed or args.folder or args.name or args.config or args.preset:
         extra = fixed[0] if fixed else "FOLDER, --name, --preset and --config"
         raise UsageError(f"--resume takes its settings from the run; leave out {extra}")
