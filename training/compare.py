@@ -15,7 +15,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from clips.errors import CommandError, UsageError
-from training.config import TrainingConfig
+from training.config import NOT_THE_OUTCOME, TrainingConfig
 from training.page import page, picture
 from training.plots import Curve, curves_figure
 from training.run_folder import RunFolder
@@ -23,7 +23,7 @@ from training.run_folder import RunFolder
 EXAMPLE = "clipserve compare runs/average/1 runs/lstm/1 runs/lstm/2 --report runs.html"
 
 _FIGURES = {"accuracy": "accuracy", "macro_f1": "macro-F1", "balanced_accuracy": "balanced", "loss": "loss"}
-_NOT_COMPARED = {"name", "seed", "workers", "device"}
+_NOT_COMPARED = {"name", "seed", *NOT_THE_OUTCOME}
 
 
 @dataclass(frozen=True)

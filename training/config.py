@@ -7,9 +7,13 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from clips import ClipSpec
 from clips.manifest import ModelName
 from training.architecture import Architecture, Backbone, Temporal
+from training.augment import Augmentation
 from training.device import Precision
 from training.losses import LossName
 from training.model import BatchNorm
+
+NOT_THE_OUTCOME = {"device", "workers", "feature_cache", "tensorboard", "mlflow"}
+"""Settings that decide nothing of what is learnt: they may change where a run goes on, and are not compared."""
 
 
 class TrainingConfig(BaseModel):
@@ -20,7 +24,7 @@ class TrainingConfig(BaseModel):
     name: ModelName
     dataset: str
     """Folder or CSV file, as given."""
-    preset: Literal["finetune", "baseline"] = "finetune"
+    preset: Literal["finetune", "baseline", "probe"] = "finetune"
 
     weights: str = Field("imagenet", description="start from `imagenet`, `none`, a checkpoint file or a run folder")
     seed: int = Field(0, ge=0, description="of the split, the start weights and the augmentation")
@@ -70,6 +74,9 @@ class TrainingConfig(BaseModel):
     head_epochs: int = Field(40, ge=0, description="epochs of the head alone, on stored features, before the main stage")
     head_learning_rate: float = Field(1e-3, gt=0, description="of the head alone (AdamW)")
     head_views: int = Field(3, ge=1, le=16, description="augmented views of each clip whose features are stored")
+    feature_cache: str = Field(
+        "", description="folder that keeps those features for other runs; it may be removed at any time; empty = none"
+    )
 
     teacher: str = Field("", description="checkpoint of a trained model to learn from, beside the labels (distillation)")
     teacher_temperature: float = Field(4.0, gt=0, description="the higher, the more of its second thoughts count")
@@ -96,6 +103,8 @@ class TrainingConfig(BaseModel):
     hours: float = Field(
         0.0, ge=0, description="time for all epochs; the learning rate then falls with the time that has passed; 0 = any"
     )
+    tensorboard: bool = Field(False, description="record the epochs for TensorBoard too, in the run folder")
+    mlflow: bool = Field(False, description="record the epochs with MLflow too, where MLFLOW_TRACKING_URI says")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where to train")
     workers: int = Field(-1, ge=-1, description="processes that decode; 0 = in this one, -1 = one per core, 8 at most")
 
@@ -120,6 +129,11 @@ class TrainingConfig(BaseModel):
         size = self.size if self.crop_scale_min == 1 else round(self.size * 1.15)
         frames = self.num_frames * self.frame_choices
         return ClipSpec(num_frames=frames, height=size, width=size, fit=self.fit, sampling=self.sampling)
+
+    @property
+    def augmentation(self) -> Augmentation:
+        """Of training clips."""
+        return Augmentation(self.size, self.flip, self.crop_scale_min, self.colour, self.rand_augment)
 
     @property
     def architecture(self) -> Architecture:

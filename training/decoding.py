@@ -40,6 +40,11 @@ class DecodedClips:
     frames: NDArray[np.uint8]
     """Shape (rows, frames, height, width, 3), mapped from a file."""
 
+    @classmethod
+    def without_frames(cls, clips: list[LabelledClip], spec: ClipSpec) -> "DecodedClips":
+        """Clips whose frames nobody needs; to read one raises IndexError."""
+        return cls(clips, np.arange(len(clips)), np.empty((0, *spec.shape), np.uint8))
+
     def __len__(self) -> int:
         return len(self.clips)
 

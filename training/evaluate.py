@@ -7,11 +7,13 @@ class folders or a CSV file. Of the data that the model was trained on, only the
 
 import argparse
 import json
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import get_args
 
-from clips.errors import CommandError
+from clips.errors import CommandError, UsageError
 from clips.manifest import Precision
 from training.dataset import Dataset, LabelledClip, read_dataset
 from training.decoding import decode_clips
@@ -20,6 +22,8 @@ from training.html_report import html_report
 from training.metrics_table import evaluation_text
 from training.model_source import TrainedModel, open_model
 from training.multi_view import Views, classify_views
+from training.robustness import RobustnessRow, robustness
+from training.robustness_report import robustness_section, robustness_text
 from training.split import split_dataset
 
 EXAMPLE = "clipserve evaluate models/my-model/1 my-clips"
@@ -34,6 +38,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--clips", type=int, default=1, metavar="N", help="views of each clip in time, averaged [1]")
     parser.add_argument("--crops", type=int, default=1, choices=(1, 3, 5), help="views of each clip in space, averaged [1]")
     parser.add_argument(
+        "--robustness",
+        action="store_true",
+        help="measure poorer videos too, and a checkpoint with other numbers of frames and other sizes",
+    )
+    parser.add_argument(
         "--report", type=Path, metavar="FILE.html", help="write figures, plots and the worst mistakes as a page"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE as well")
@@ -42,6 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Print the figures. Raises: CommandError, UsageError."""
+    if args.robustness and (args.clips, args.crops) != (1, 1):
+        raise UsageError("--robustness looks at each clip once; leave out --clips and --crops")
     model = open_model(args.model, args.variant)
     chosen, which = _choose_clips(read_dataset(args.data), model, args.split)
     views = Views(args.clips, args.crops)
@@ -55,10 +66,15 @@ def run(args: argparse.Namespace) -> None:
         data = f"{args.data}, {which}, {len(decoded)} clips of {evaluation.groups} groups, {len(skipped)} skipped"
         print(f"model: {model.title}\ndata: {data}\nviews: {args.clips} in time, {args.crops} in space\n")
         print(evaluation_text(evaluation, model.labels))
+        rows = robustness(model, decoded.clips, evaluation.metrics, args.workers) if args.robustness else []
+        if rows:
+            print("\n" + robustness_text(rows))
         if args.json:
-            _write_json(args.json, model, evaluation, [str(args.data), which])
+            _write_json(args.json, model, evaluation, [str(args.data), which], rows)
         if args.report:
-            args.report.write_text(html_report(evaluation, model.labels, decoded, (model.title, data)), encoding="utf-8")
+            more = [robustness_section(rows)] if rows else []
+            page = html_report(evaluation, model.labels, decoded, (model.title, data), more)
+            args.report.write_text(page, encoding="utf-8")
             print(f"\nreport: {args.report}")
 
 
@@ -88,6 +104,10 @@ def _try_split(dataset: Dataset, model: TrainedModel) -> Dataset | None:
         return None
 
 
-def _write_json(file: Path, model: TrainedModel, evaluation: Evaluation, data: list[str]) -> None:
+def _write_json(
+    file: Path, model: TrainedModel, evaluation: Evaluation, data: list[str], rows: Sequence[RobustnessRow]
+) -> None:
     content = {"model": model.title, "data": data[0], "clips_used": data[1], "labels": model.labels, **evaluation.as_dict()}
+    if rows:
+        content["robustness"] = [asdict(row) for row in rows]
     file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

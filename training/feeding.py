@@ -22,6 +22,7 @@ from torch import Tensor
 
 from training.augment import Augmentation
 from training.batch_part import BatchPart
+from training.dataset import LabelledClip
 from training.decoding import DecodedClips
 from training.mixing import Mixing
 from training.processes import ALONE, Processes
@@ -82,7 +83,7 @@ class ValidationBatches:
     ) -> None:
         self._decoded, self._device = decoded, device
         self.batch_size, self.processes = batch_size, processes
-        self._targets = label_targets(decoded, labels).to(device)
+        self.targets = label_targets(decoded, labels).to(device)
         self._batches = chunked(np.arange(len(decoded)), batch_size)
 
     def __len__(self) -> int:
@@ -91,10 +92,20 @@ class ValidationBatches:
     def clips(self) -> int:
         return len(self._decoded)
 
+    @property
+    def labelled_clips(self) -> list[LabelledClip]:
+        """In their order."""
+        return self._decoded.clips
+
     def one_pass(self, seed: Sequence[int] = (), start: int = 0) -> Iterator[Batch]:  # noqa: ARG002 - nothing is random here
         own = [self._batches[number] for number in self.processes.share(len(self)) if number >= start]
         for indices, frames in read_ahead(own, self._decoded.read):
-            yield Batch(torch.from_numpy(frames).to(self._device), self._targets[indices])
+            yield Batch(torch.from_numpy(frames).to(self._device), self.targets[indices])
+
+    def in_order(self, indices: Indices, seed: Sequence[int] = ()) -> Iterator[Tensor]:  # noqa: ARG002 - as above
+        """Some clips, in this order, in batches of this process alone."""
+        for _, frames in read_ahead(chunked(indices, self.batch_size), self._decoded.read):
+            yield torch.from_numpy(frames).to(self._device)
 
 
 class TrainingBatches:
@@ -104,7 +115,7 @@ class TrainingBatches:
 
     def __init__(self, decoded: DecodedClips, targets: Tensor, batch_size: int, num_frames: int, variety: Variety) -> None:
         """``targets`` (clips, labels), on the device where batches are wanted."""
-        self._decoded, self._targets = decoded, targets
+        self._decoded, self.targets = decoded, targets
         self.batch_size, self._num_frames, self._variety = batch_size, num_frames, variety
 
     def shared_by(self, processes: Processes) -> "TrainingBatches":
@@ -119,6 +130,11 @@ class TrainingBatches:
     def clips(self) -> int:
         return len(self._decoded)
 
+    @property
+    def labelled_clips(self) -> list[LabelledClip]:
+        """In their order."""
+        return self._decoded.clips
+
     def one_pass(self, seed: Sequence[int], start: int = 0) -> Iterator[Batch]:
         random = np.random.default_rng(seed)
         order = self._balanced(random) if self._variety.balanced_sampling else random.permutation(len(self._decoded))
@@ -128,18 +144,25 @@ class TrainingBatches:
         for number, (part, (frames, targets)) in enumerate(zip(parts, stored, strict=True), start=start):
             yield self._batch(frames, targets, part, [*seed, number + 1])  # a 0 at the end would be the order's seed
 
-    def in_order(self, seed: Sequence[int]) -> Iterator[Batch]:
-        """One augmented pass in the order of the clips, none of them mixed; a process takes some of the batches, whole ones."""
-        chunks, numbers = chunked(np.arange(len(self._decoded)), self.batch_size), self.processes.share(len(self))
-        for number, (frames, targets) in zip(numbers, self._stored([chunks[number] for number in numbers]), strict=True):
-            random = np.random.default_rng([*seed, number + 1])
-            drawn = drawn_frames(len(frames), frames.shape[1], self._num_frames, random)
-            yield Batch(self._variety.augmentation(take_frames(frames, drawn), _clip_seeds(len(frames), random)), targets)
+    def in_order(self, indices: Indices, seed: Sequence[int]) -> Iterator[Tensor]:
+        """Some clips, in this order, none of them mixed, in batches of this process alone; what is random depends on a clip's
+        content and ``seed`` alone.
+        """
+        chunks = chunked(indices, self.batch_size)
+        for chunk, (stored, _) in zip(chunks, self._stored(chunks), strict=True):
+            randoms = [np.random.default_rng([*seed, content]) for content in self._content(chunk)]
+            drawn = [drawn_frames(1, stored.shape[1], self._num_frames, random) for random in randoms]
+            seeds = [int(_clip_seeds(1, random)[0]) for random in randoms]
+            yield self._variety.augmentation(take_frames(stored, np.concatenate(drawn)), seeds)
+
+    def _content(self, indices: Indices) -> list[int]:
+        """A number for the content of each clip."""
+        return [int(self._decoded.clips[at].sha256, 16) for at in indices]
 
     def _balanced(self, random: np.random.Generator) -> Indices:
         """As many clips as there are, every label equally often: some clips several times, others not at all."""
-        share = 1 / self._targets.sum(dim=0).clamp(min=1)
-        weights = (self._targets * share).sum(dim=1).double().cpu().numpy()
+        share = 1 / self.targets.sum(dim=0).clamp(min=1)
+        weights = (self.targets * share).sum(dim=1).double().cpu().numpy()
         return random.choice(len(weights), size=len(weights), p=weights / weights.sum())
 
     def _batch(self, stored: Tensor, targets: Tensor, part: BatchPart, seed: Sequence[int]) -> Batch:
@@ -158,9 +181,9 @@ class TrainingBatches:
 
     def _stored(self, batches: list[Indices]) -> Iterator[tuple[Tensor, Tensor]]:
         """Every stored frame (uint8) and the targets of each batch, on the device."""
-        device = self._targets.device
+        device = self.targets.device
         for indices, stored in read_ahead(batches, self._decoded.read):
-            yield torch.from_numpy(stored).to(device, non_blocking=True), self._targets[indices]
+            yield torch.from_numpy(stored).to(device, non_blocking=True), self.targets[indices]
 
 
 def label_targets(decoded: DecodedClips, labels: list[str]) -> Tensor:

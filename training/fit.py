@@ -5,7 +5,7 @@ Every step seeds itself from (seed, epoch, step), so a run that was interrupted,
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -20,7 +20,7 @@ from clips.errors import CommandError
 from training.checkpoint import Checkpoint
 from training.config import TrainingConfig
 from training.device import Device
-from training.features import Feeds
+from training.feature_batches import Feeds
 from training.feeding import Batch, Batches
 from training.history import EpochResult, History, Tally
 from training.interruption import Interruption
@@ -28,10 +28,12 @@ from training.losses import Loss
 from training.metrics import Metrics, measure
 from training.model import VideoClassifier
 from training.optimiser import freeze
+from training.pace import Pace
 from training.processes import ALONE, Processes
 from training.replica import Replica
 from training.run_folder import RunFolder
 from training.stages import Stage, head_stage, main_stage
+from training.tracking import Tracker
 from training.trained_teacher import Teacher
 
 
@@ -51,6 +53,7 @@ class Fit:
     interruption: Interruption
     history: History
     teacher: Teacher | None = None
+    trackers: Sequence[Tracker] = ()
     processes: Processes = ALONE
 
     def __post_init__(self) -> None:
@@ -72,7 +75,9 @@ class Fit:
 
     def _run_stage(self, stage: Stage, begun: Tally | None = None) -> None:
         """All epochs that are left; ``begun``: what was done of the first of them."""
-        for epoch in stage.epochs[max(0, self.history.epoch + 1 - stage.epochs.start) :]:
+        epochs = stage.epochs[max(0, self.history.epoch + 1 - stage.epochs.start) :]
+        pace = Pace(len(epochs))
+        for epoch in epochs:
             if stage.patience and self.history.epochs_without_gain(stage.name) >= stage.patience:
                 print(f"macro-F1 has not risen for {stage.patience} epochs: stopping early", flush=True)
                 break
@@ -82,7 +87,7 @@ class Fit:
             tally, begun = begun or Tally(), None
             self._train_epoch(stage, epoch, tally)
             with stage.validated_weights(self.model) as own_weights:
-                self._record(stage, epoch, tally, self._validate(stage))
+                self._record(stage, epoch, tally, self._validate(stage), pace)
                 if stage.saves_every_epoch:
                     self._save_last(stage, own_weights, Tally())
         if not stage.saves_every_epoch:
@@ -177,16 +182,23 @@ class Fit:
         probabilities, targets = predict(stage.val, stage.forward, self.device)
         return self.processes.from_first(lambda: measure(probabilities, targets, self.template.labels))
 
-    def _record(self, stage: Stage, epoch: int, tally: Tally, metrics: Metrics) -> None:
+    def _record(self, stage: Stage, epoch: int, tally: Tally, metrics: Metrics, pace: Pace) -> None:
         """A line on the terminal and in ``results.csv``; ``best.pt`` where this epoch is the best."""
         rate = max(group["lr"] for group in stage.optimiser.param_groups)
         result = self.processes.from_first(lambda: EpochResult.of(epoch, stage.name, rate, tally, metrics))
-        print(result.line(self.config.total_epochs), flush=True)
+        print(result.line(self.config.total_epochs, self._left(stage, pace)), flush=True)
         self.history.results.append(result)
         if self.history.best is result and (stage.saves_every_epoch or epoch == stage.epochs[-1]):
             self._save(self._checkpoint({}, metrics.headline()), self.run.best)
         if self.processes.is_first:
             self.run.write_results(self.history.rows())
+            for tracker in self.trackers:
+                tracker.epoch(result)
+
+    def _left(self, stage: Stage, pace: Pace) -> str:
+        """Unknown while a stage is still to come whose epochs take longer."""
+        left = pace.after_an_epoch()
+        return left if stage.epochs.stop > self.config.total_epochs else ""
 
     def _save_last(self, stage: Stage, own_weights: dict[str, Tensor], tally: Tally) -> None:
         """Called while the averaged weights are in the model; ``own_weights`` are those that training goes on with.

@@ -64,13 +64,13 @@ class EpochResult:
             clips_per_second=tally.clips / tally.seconds,
         )
 
-    def line(self, last: int) -> str:
-        """For the terminal."""
+    def line(self, last: int, left: str = "") -> str:
+        """For the terminal; ``left``: the time that is left, in words."""
         return (
             f"epoch {self.epoch:>3}/{last} {self.stage}  loss {self.train_loss:.3f}  train {self.train_accuracy:6.1%}  "
             f"val {self.val_accuracy:6.1%}  macro-F1 {self.val_macro_f1:.3f}  {self.seconds:.1f} s  "
-            f"{self.clips_per_second:.1f} clips/s"
-        )
+            f"{self.clips_per_second:.1f} clips/s  {left}"
+        ).rstrip()
 
 
 class History:

@@ -14,8 +14,13 @@ MISTAKES = 24
 """Shown at most."""
 
 
-def html_report(evaluation: Evaluation, labels: list[str], decoded: DecodedClips, titles: Sequence[str]) -> str:
-    """``titles``: the model and the data, in words. ``decoded``: the clips that were measured, for their pictures."""
+def html_report(
+    evaluation: Evaluation, labels: list[str], decoded: DecodedClips, titles: Sequence[str], more: Sequence[str] = ()
+) -> str:
+    """``titles``: the model and the data, in words. ``decoded``: the clips that were measured, for their pictures.
+
+    ``more``: sections, as HTML, in front of the mistakes.
+    """
     model, data = map(escape, titles)
     sections = [
         f"<h1>{model}</h1><p>{data}</p>",
@@ -23,6 +28,7 @@ def html_report(evaluation: Evaluation, labels: list[str], decoded: DecodedClips
         "<h2>Per class</h2>" + picture(per_class_figure(evaluation.metrics.per_class)) + _per_class(evaluation),
         "<h2>Confusion</h2>" + picture(confusion_figure(evaluation.metrics.confusion, labels, "clips, shaded by share")),
         "<h2>Calibration</h2>" + _calibration(evaluation),
+        *more,
         "<h2>Mistakes, the surest first</h2>" + _mistakes(evaluation.mistakes, decoded),
     ]
     return page(titles[0], sections)

@@ -34,6 +34,8 @@ class TrainedModel:
     val_fraction: float
     classify: Classify
     """(batch, frames, height, width, 3), uint8 -> probabilities (batch, labels)."""
+    any_shape: bool = False
+    """Whether it takes other numbers of frames and other sizes than ``spec`` has."""
 
 
 def open_model(path: Path, precision: Precision | None = None) -> TrainedModel:
@@ -69,7 +71,7 @@ def _open_checkpoint(file: Path) -> TrainedModel:
     config, origin = checkpoint.settings, checkpoint.provenance
     title = f"{config.name}, checkpoint {file} (epoch {checkpoint.epoch}), torch in fp32"
     seeds = (origin.fingerprint, config.seed, config.val_fraction)
-    return TrainedModel(title, checkpoint.labels, checkpoint.spec, *seeds, torch_classify(checkpoint))
+    return TrainedModel(title, checkpoint.labels, checkpoint.spec, *seeds, torch_classify(checkpoint), any_shape=True)
 
 
 def _open_version(folder: Path, precision: Precision | None) -> TrainedModel:

@@ -78,6 +78,27 @@ def curves_figure(curves: Sequence[Curve], title: str) -> Figure:
     return figure
 
 
+class Panel(NamedTuple):
+    """Shares from 0 to 1 over ``x``, of which one value is ``marked``."""
+
+    title: str
+    x: Sequence[float]
+    series: dict[str, Sequence[float]]
+    marked: float
+
+
+def panels_figure(panels: Sequence[Panel]) -> Figure:
+    """Side by side, each with its own x axis."""
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(3.4 * len(panels), 3.2), layout="constrained")
+        for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False).flat, panels, strict=True):
+            axes.plot(panel.x, np.transpose(list(panel.series.values())), label=list(panel.series), marker="o", markersize=3.5)
+            axes.axvline(panel.marked, color=_GREY, linestyle="--", linewidth=1)
+            axes.set(xlabel=panel.title, ylim=(-0.02, 1.02), xticks=panel.x)
+        figure.axes[0].legend(frameon=False)
+    return figure
+
+
 def _panel(axes: Axes, title: str, epochs: list[int], **series: list[float]) -> None:
     """One line per series; a dot too where there are few epochs."""
     marker = "o" if len(epochs) < 30 else ""

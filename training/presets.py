@@ -1,5 +1,6 @@
 """Named recipes: what differs from the defaults of ``TrainingConfig``."""
 
+import argparse
 from types import MappingProxyType
 from typing import Any
 
@@ -39,6 +40,28 @@ PRESETS = MappingProxyType(
                 "frame_choices": 1,
             }
         ),
+        # a linear head on clean features: what is in the backbone already
+        "probe": MappingProxyType[str, Any](
+            {
+                "epochs": 0,
+                "head_epochs": 100,
+                "head_views": 1,
+                "dropout": 0.0,
+                "label_smoothing": 0.0,
+                "flip": False,
+                "crop_scale_min": 1.0,
+                "colour": 0.0,
+                "frame_choices": 1,
+            }
+        ),
+    }
+)
+
+IN_WORDS = MappingProxyType(
+    {
+        "finetune": "the best result on few clips: the head first, then deeper layers at lower rates (the defaults)",
+        "baseline": "plain full fine-tuning at one rate, as most papers report it",
+        "probe": "a linear head on clean features of a backbone that stays as it is: a first answer in minutes",
     }
 )
 
@@ -46,6 +69,13 @@ PRESETS = MappingProxyType(
 _FROM_SCRATCH = MappingProxyType[str, Any](
     {"head_epochs": 0, "frozen_stages": 0, "stage_decay": 1.0, "batch_norm": "trained", "learning_rate": 0.02}
 )
+
+
+def add_preset_flag(parser: argparse.ArgumentParser) -> None:
+    """``--preset``, with a line on each."""
+    lines = "\n".join(f"{name:<10}{line}" for name, line in IN_WORDS.items())
+    group = parser.add_argument_group("presets", f"recipes to start from; every setting below can be changed\n\n{lines}")
+    group.add_argument("--preset", choices=list(PRESETS), help="one of them [finetune, or the one of --config]")
 
 
 def resolve_config(preset: str, chosen: dict[str, Any]) -> TrainingConfig:

@@ -18,7 +18,7 @@ from torch.optim import Optimizer
 
 from training.config import TrainingConfig
 from training.device import Device
-from training.features import Feeds, stored_features
+from training.feature_batches import Feeds, stored_features
 from training.feeding import Batches
 from training.model import STAGES, BatchNorm, VideoClassifier
 from training.moving_average import MovingAverage
@@ -71,7 +71,7 @@ class Stage:
 def head_stage(
     model: VideoClassifier, feeds: Feeds, config: TrainingConfig, device: Device, check: Callable[[], None]
 ) -> Stage:
-    """Of all after the backbone, on features computed now; ``check`` is called after each batch of them and may raise.
+    """Of all after the backbone, on features found or computed now; ``check`` is called after each batch of them and may raise.
 
     Each process trains the same head.
     """

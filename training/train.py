@@ -13,15 +13,15 @@ import torch
 
 from clips import ClipSpec
 from clips.errors import CommandError, UsageError
-from training.augment import Augmentation
 from training.checkpoint import Checkpoint, Origin
 from training.class_weights import class_weights
-from training.config import TrainingConfig
+from training.config import NOT_THE_OUTCOME, TrainingConfig
 from training.config_file import config_text, read_config_file
 from training.dataset import Dataset, LabelledClip, read_dataset
 from training.decoding import DecodedClips, SkippedClip, open_frames, write_frames
 from training.device import Device, choose_device
-from training.features import Feeds
+from training.feature_batches import Feeds
+from training.features import need_no_frames
 from training.feeding import TrainingBatches, ValidationBatches, Variety, label_targets
 from training.fit import Fit, predict
 from training.flags import add_config_flags, chosen_settings
@@ -32,12 +32,13 @@ from training.metrics import Metrics, measure
 from training.mixing import Mixing
 from training.model import VideoClassifier
 from training.outcome import write_outcome
-from training.presets import PRESETS, resolve_config
+from training.presets import PRESETS, add_preset_flag, resolve_config
 from training.processes import ALONE, Processes, joined
 from training.publish import Publication, publish
 from training.repository import check_model_name
 from training.run_folder import RunFolder, check_resumable
 from training.split import split_dataset
+from training.tracking import check_trackers, tracked
 from training.trained_teacher import Teacher
 from training.weights import load_start_weights
 
@@ -48,7 +49,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of ``clipserve train``."""
     parser.add_argument("folder", nargs="?", metavar="FOLDER", help="folder of class folders, or a CSV file")
     parser.add_argument("--name", help="of the model: small letters, digits, - and _")
-    parser.add_argument("--preset", choices=list(PRESETS), help="recipe to start from [finetune, or the one of --config]")
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings as TOML; flags count more")
     parser.add_argument(
         "--print-config", action="store_true", help="print the settings of the run as a file for --config, and stop"
@@ -62,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--no-publish", action="store_true", help="leave it at the checkpoint; `clipserve export` publishes later"
     )
     parser.add_argument("--licence", default="not stated", help="of the model, for the manifest and the model card")
+    add_preset_flag(parser)
     add_config_flags(parser, TrainingConfig, "settings (defaults of --preset finetune in brackets)")
 
 
@@ -96,6 +97,7 @@ def train(
     processes: Processes = ALONE,
 ) -> RunFolder:
     """One run from the list of clips to ``best.pt``; ``folder`` is given where a run goes on."""
+    processes.from_first(lambda: check_trackers(config))
     dataset = processes.on_each_machine(lambda: _dataset(config), f"what is in {config.dataset}")
     device = processes.together(lambda: choose_device(config.device, config.precision, processes.local_rank))
     torch.backends.cudnn.benchmark = True  # every batch has one shape
@@ -104,8 +106,10 @@ def train(
     teacher = processes.together(lambda: Teacher.load(config, dataset.labels, device))
     folder = folder or processes.from_first(lambda: RunFolder.create(runs, config))
     _print_plan(dataset, device, folder)
-    with folder.frame_files(processes) as files:
-        decoded_train, decoded_val, skipped = _decode(dataset, config, files, processes)
+    history = History(resumed.training["results"] if resumed else ())
+    with folder.frame_files(processes) as files, tracked(config, folder, history.epoch, processes) as trackers:
+        on_disk = processes.from_first(lambda: need_no_frames(dataset.part("train"), model, config, device))
+        decoded_train, decoded_val, skipped = _decode(dataset, config, files, processes, features_on_disk=on_disk)
         train = _training_batches(decoded_train, dataset.labels, config, device).shared_by(processes)
         if processes.is_first:
             folder.write_split(dataset)
@@ -120,8 +124,9 @@ def train(
             device=device,
             run=folder,
             interruption=interruption,
-            history=History(resumed.training["results"] if resumed else ()),
+            history=history,
             teacher=teacher,
+            trackers=trackers,
             processes=processes,
         )
         _fit_or_say_how_to_resume(fit, resumed)
@@ -149,11 +154,11 @@ def _new_config(args: argparse.Namespace) -> TrainingConfig:
 
 
 def _resumed(args: argparse.Namespace) -> tuple[RunFolder, TrainingConfig]:
-    """Only where to compute may change; everything else comes from the run."""
+    """Only what decides nothing may change; everything else comes from the run."""
     folder, config = RunFolder.open(args.resume)
     check_resumable(folder)
     chosen = chosen_settings(args, TrainingConfig)
-    fixed = sorted(chosen.keys() - {"device", "workers"})
+    fixed = sorted(chosen.keys() - NOT_THE_OUTCOME)
     if fixed or args.folder or args.name or args.config or args.preset:
         extra = fixed[0] if fixed else "FOLDER, --name, --preset and --config"
         raise UsageError(f"--resume takes its settings from the run; leave out {extra}")
@@ -183,7 +188,7 @@ def _start_model(config: TrainingConfig, dataset: Dataset, resumed: Checkpoint |
 
 
 def _decode(
-    dataset: Dataset, config: TrainingConfig, files: Path, processes: Processes
+    dataset: Dataset, config: TrainingConfig, files: Path, processes: Processes, *, features_on_disk: bool
 ) -> tuple[DecodedClips, DecodedClips, list[SkippedClip]]:
     """Training clips with spare frames and margin, validation clips exactly as the server sees them.
 
@@ -195,7 +200,12 @@ def _decode(
         problems = processes.on_each_machine(lambda: write_frames(clips, spec, file, config.workers, title), what)
         return open_frames(clips, spec, file, problems)
 
-    train, bad_train = decoded(dataset.part("train"), config.store_spec, files / "train.dat", "training")
+    train_clips, bad_train = dataset.part("train"), list[SkippedClip]()
+    if features_on_disk:
+        print("training clips are not decoded: their features are in the cache", flush=True)
+        train = DecodedClips.without_frames(train_clips, config.store_spec)
+    else:
+        train, bad_train = decoded(train_clips, config.store_spec, files / "train.dat", "training")
     val, bad_val = decoded(dataset.part("val"), config.clip_spec, files / "val.dat", "validation")
     for clip in (skipped := [*bad_train, *bad_val]):
         print(f"skipped: {clip.name}: {clip.message} ({clip.code})", flush=True)
@@ -203,9 +213,8 @@ def _decode(
 
 
 def _training_batches(decoded: DecodedClips, labels: list[str], config: TrainingConfig, device: Device) -> TrainingBatches:
-    augmentation = Augmentation(config.size, config.flip, config.crop_scale_min, config.colour, config.rand_augment)
     variety = Variety(
-        augmentation, Mixing(config.mixup, config.cutmix), config.balanced_sampling, for_teacher=bool(config.teacher)
+        config.augmentation, Mixing(config.mixup, config.cutmix), config.balanced_sampling, for_teacher=bool(config.teacher)
     )
     targets = label_targets(decoded, labels).to(device.torch_device)
     return TrainingBatches(decoded, targets, config.batch_size, config.num_frames, variety)

@@ -10,7 +10,7 @@ import torch
 from training.augment import Augmentation
 from training.dataset import LabelledClip
 from training.decoding import DecodedClips
-from training.features import FeatureBatches
+from training.feature_batches import FeatureBatches
 from training.feeding import (
     Batch,
     TrainingBatches,
