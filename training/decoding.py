@@ -109,7 +109,8 @@ def _result(job: Future[Any]) -> SkippedClip | None:
 
 
 def _check_classes(clips: Sequence[LabelledClip], rows: list[int], problems: dict[int, SkippedClip]) -> None:
-    lost = sorted({clip.label for clip in clips} - {clips[row].label for row in rows})
+    lost = sorted({label for clip in clips for label in clip.labels} - {label for row in rows for label in clips[row].labels})
     if lost:
-        first = next(problems[row] for row in sorted(problems) if problems[row].label == lost[0])
-        raise CommandError(f"no clip of class {lost[0]} can be decoded; {first.name}: {first.message} ({first.code})")
+        first = next(problems[row] for row in sorted(problems) if lost[0] in clips[row].labels)
+        noun = "class" if clips[0].tags is None else "tag"
+        raise CommandError(f"no clip of {noun} {lost[0]} can be decoded; {first.name}: {first.message} ({first.code})")

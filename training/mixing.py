@@ -17,7 +17,7 @@ class Mixing:
     cutmix: float = 0.0
 
     def __call__(self, clips: Tensor, targets: Tensor, random: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """``clips`` float (batch, frames, height, width, 3), ``targets`` (batch, labels), which add up to 1 afterwards too.
+        """``clips`` float (batch, frames, height, width, 3), ``targets`` (batch, labels), whose sums are mixed too.
 
         Source: arXiv:1710.09412, arXiv:1905.04899.
         """
