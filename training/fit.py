@@ -20,14 +20,13 @@ from training.checkpoint import Checkpoint
 from training.config import TrainingConfig
 from training.device import Device
 from training.feeding import Batch, Batches
-from training.history import EpochResult, History, Tally
+from training.history import History, Tally
 from training.interruption import Interruption
-from training.losses import Loss
-from training.metrics import Metrics, measure
 from training.model import VideoClassifier
 from training.optimiser import freeze
 from training.run_folder import RunFolder
 from training.stages import Feeds, Stage, head_stage, main_stage
+from training.task import TASKS, AnyLoss, AnyMetrics, Task
 from training.trained_teacher import Teacher
 
 
@@ -37,7 +36,7 @@ class Fit:
 
     model: VideoClassifier
     feeds: Feeds
-    losses: Mapping[str, Loss]
+    losses: Mapping[str, AnyLoss]
     """By stage."""
     template: Checkpoint
     """Labels, spec, settings and origin for the checkpoints."""
@@ -50,9 +49,10 @@ class Fit:
 
     def __post_init__(self) -> None:
         self.scaler = self.device.scaler()
+        self.task = TASKS[self.config.task]
 
     def fit(self, resumed: Checkpoint | None = None) -> None:
-        """Train until the last epoch, or until macro-F1 stops rising; ``resumed`` is the ``last.pt`` to go on from.
+        """Train until the last epoch, or until the score stops rising; ``resumed`` is the ``last.pt`` to go on from.
 
         Raises: KeyboardInterrupt: a signal came; ``last.pt`` has all up to its step, but for the head stage, which
             is begun anew. CommandError: the loss diverged.
@@ -69,7 +69,7 @@ class Fit:
         """All epochs that are left; ``begun``: what was done of the first of them."""
         for epoch in stage.epochs[max(0, self.history.epoch + 1 - stage.epochs.start) :]:
             if stage.patience and self.history.epochs_without_gain(stage.name) >= stage.patience:
-                print(f"macro-F1 has not risen for {stage.patience} epochs: stopping early", flush=True)
+                print(f"{self.task.epoch_result.SCORE} has not risen for {stage.patience} epochs: stopping early", flush=True)
                 break
             if self._is_out_of_time(stage):
                 print(f"the next epoch would not end within --hours {self.config.hours:g}: stopping", flush=True)
@@ -122,8 +122,8 @@ class Fit:
                     self._save_last(stage, own_weights, tally)
             raise
 
-    def _step(self, stage: Stage, batch: Batch, number: int) -> tuple[float, int]:
-        """One batch, and a step of the optimiser where its turn has come; the loss, and the number of clips that were right."""
+    def _step(self, stage: Stage, batch: Batch, number: int) -> tuple[float, float]:
+        """One batch, and a step of the optimiser where its turn has come; the loss, and how many clips were right."""
         logits, loss = self._logits_and_loss(stage, batch)
         if not math.isfinite(loss.item()):
             raise CommandError("the loss is no longer a number; lower --learning-rate or use --precision fp32")
@@ -138,7 +138,7 @@ class Fit:
             self.scaler.update()
             if stage.average:
                 stage.average.update(self.model)
-        return loss.item(), int((logits.argmax(dim=1) == batch.targets.argmax(dim=1)).sum())
+        return loss.item(), self.task.right(logits, batch.targets)
 
     def _logits_and_loss(self, stage: Stage, batch: Batch) -> tuple[Tensor, Tensor]:
         """(batch, labels), and what is to be made small, from the labels and, where there is one, the teacher."""
@@ -153,18 +153,18 @@ class Fit:
         label_loss = loss(logits, batch.targets)
         return logits, self.teacher.loss(label_loss, logits, features.float(), batch.all_frames)
 
-    def _validate(self, stage: Stage) -> Metrics:
+    def _validate(self, stage: Stage) -> AnyMetrics:
         self.model.eval()
-        return measure(*predict(stage.val, stage.forward, self.device), self.template.labels)
+        return self.task.measure(*predict(stage.val, stage.forward, self.device, self.task), self.template.labels)
 
-    def _record(self, stage: Stage, epoch: int, tally: Tally, metrics: Metrics) -> None:
+    def _record(self, stage: Stage, epoch: int, tally: Tally, metrics: AnyMetrics) -> None:
         """A line on the terminal and in ``results.csv``; ``best.pt`` where this epoch is the best."""
         rate = max(group["lr"] for group in stage.optimiser.param_groups)
-        result = EpochResult.of(epoch, stage.name, rate, tally, metrics)
+        result = self.task.epoch_result.of(epoch, stage.name, rate, tally, metrics)  # type: ignore[arg-type]
         print(result.line(self.config.total_epochs), flush=True)
         self.history.results.append(result)
         if self.history.best is result and (stage.saves_every_epoch or epoch == stage.epochs[-1]):
-            self._checkpoint({}, metrics.headline()).save(self.run.best)
+            self._checkpoint({}, metrics.headline(), metrics.thresholds).save(self.run.best)
         self.run.write_results(self.history.rows())
 
     def _save_last(self, stage: Stage, own_weights: dict[str, Tensor], tally: Tally) -> None:
@@ -186,9 +186,11 @@ class Fit:
             self.model.load_state_dict(resumed.training["own_weights"])
         return Tally(**resumed.training["tally"])
 
-    def _checkpoint(self, training: dict[str, object], metrics: dict[str, float]) -> Checkpoint:
+    def _checkpoint(
+        self, training: dict[str, object], metrics: dict[str, float], thresholds: list[float] | None = None
+    ) -> Checkpoint:
         changed = {"model": self.model.state_dict(), "epoch": self.history.epoch, "metrics": metrics, "training": training}
-        return Checkpoint(**{**vars(self.template), **changed})
+        return Checkpoint(**{**vars(self.template), **changed, "thresholds": thresholds})
 
     def _bar(self, stage: Stage, epoch: int, done: int) -> "tqdm[NoReturn]":
         title = f"epoch {epoch}/{self.config.total_epochs} {stage.name}"
@@ -202,13 +204,13 @@ def _step_seed(*numbers: int) -> int:
 
 @torch.no_grad()
 def predict(
-    batches: Batches, forward: Callable[[Tensor], Tensor], device: Device
+    batches: Batches, forward: Callable[[Tensor], Tensor], device: Device, task: Task
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Probabilities (clips, labels) and label indices (clips,), in the order of the clips."""
+    """Probabilities (clips, labels) and the task's truth, in the order of the clips."""
     probabilities, targets = [], []
     for batch in batches.one_pass(()):
         with device.autocast():
             logits = forward(batch.inputs)
-        probabilities.append(logits.float().softmax(dim=1).cpu().numpy())
-        targets.append(batch.targets.argmax(dim=1).cpu().numpy())
+        probabilities.append(task.probabilities(logits.float()).cpu().numpy())
+        targets.append(task.truth(batch.targets).cpu().numpy())
     return np.concatenate(probabilities), np.concatenate(targets)

@@ -1,7 +1,7 @@
 """``runs/<name>/<n>/``: everything that one run leaves behind.
 
 config.json     the resolved settings              curves.png             loss, accuracy, macro-F1, learning rate
-split.csv       which clip was in which part       confusion_matrix.png   of the best epoch
+split.csv       which clip was in which part       confusion_matrix.png   of the best epoch; of tags tags.png
 skipped.csv     clips that could not be decoded    best.pt, last.pt       checkpoints
 results.csv     one line per epoch                 summary.json           the outcome
 """
@@ -29,7 +29,7 @@ class RunFolder:
         self.path = path
         self.config, self.split, self.skipped = path / "config.json", path / "split.csv", path / "skipped.csv"
         self.results, self.summary = path / "results.csv", path / "summary.json"
-        self.curves, self.confusion_matrix = path / "curves.png", path / "confusion_matrix.png"
+        self.curves = path / "curves.png"
         self.best, self.last = path / "best.pt", path / "last.pt"
 
     @classmethod
