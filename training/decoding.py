@@ -47,11 +47,6 @@ class DecodedClips:
         """Copies of some clips: (len(indices), frames, height, width, 3), uint8."""
         return np.stack([self.frames[row] for row in self.rows[np.asarray(indices)]])
 
-    def targets(self, labels: list[str]) -> NDArray[np.int64]:
-        """Index of each clip's label in ``labels``."""
-        positions = {label: i for i, label in enumerate(labels)}
-        return np.array([positions[clip.label] for clip in self.clips], dtype=np.int64)
-
 
 def decode_clips(
     clips: Sequence[LabelledClip], spec: ClipSpec, file: Path, workers: int, title: str

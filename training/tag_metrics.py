@@ -106,9 +106,9 @@ def measure_tags(
 
 def average_precisions(probabilities: Probabilities, targets: Targets) -> NDArray[np.float64]:
     """(labels,): area under precision over recall; 0 where no clip has the tag."""
-    found = np.zeros(targets.shape[1])
-    for tag in np.flatnonzero(targets.any(axis=0)):
-        found[tag] = average_precision_score(targets[:, tag], probabilities[:, tag])
+    found, present = np.zeros(targets.shape[1]), targets.any(axis=0)
+    if present.any():
+        found[present] = average_precision_score(targets[:, present], probabilities[:, present], average=None)
     return found
 
 

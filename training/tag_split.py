@@ -30,7 +30,7 @@ def held_back_groups(clips: Sequence[LabelledClip], labels: Sequence[str], seed:
     sizes = Counter(clip.group for clip in clips)
     columns = np.column_stack([counts, [sizes[name] for name in names]])
     columns = columns[:, columns.any(axis=0)]
-    ways = [_one_way(counts, seed + attempt, val_fraction) for attempt in range(_ATTEMPTS)]
+    ways = [_one_way(counts, (seed, attempt), val_fraction) for attempt in range(_ATTEMPTS)]
 
     def unevenness(held_back: NDArray[np.bool_]) -> float:
         """How far the shares of the tags, and of all clips, are from the one that is wanted."""
@@ -40,7 +40,7 @@ def held_back_groups(clips: Sequence[LabelledClip], labels: Sequence[str], seed:
     return [{names[group] for group in np.flatnonzero(way)} for way in sorted(ways, key=unevenness)]
 
 
-def _one_way(counts: Counts, seed: int, val_fraction: float) -> NDArray[np.bool_]:
+def _one_way(counts: Counts, seed: tuple[int, int], val_fraction: float) -> NDArray[np.bool_]:
     """(groups,): which are held back."""
     order = np.random.default_rng(seed).permutation(len(counts))
     parts = _Parts(counts, val_fraction)
@@ -49,7 +49,8 @@ def _one_way(counts: Counts, seed: int, val_fraction: float) -> NDArray[np.bool_
         rarest = int(np.where(groups_left, groups_left, np.inf).argmin())
         for group in left[counts[left, rarest] > 0]:
             parts.assign(group, rarest)
-    return parts.of_group == _VAL
+    held_back: NDArray[np.bool_] = parts.of_group == _VAL
+    return held_back
 
 
 class _Parts:
