@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from clips import ClipSpec
-from clips.manifest import ModelName
+from clips.manifest import ModelName, TaskName
 from training.architecture import Architecture, Backbone, Temporal
 from training.augment import Augmentation
 from training.device import Precision
@@ -26,6 +26,10 @@ class TrainingConfig(BaseModel):
     """Folder or CSV file, as given."""
     preset: Literal["finetune", "baseline", "probe"] = "finetune"
 
+    task: TaskName = Field(
+        "single_label",
+        description="one label a clip; or any number of tags, such as wave|smile in the column `label` of a CSV file",
+    )
     weights: str = Field("imagenet", description="start from `imagenet`, `none`, a checkpoint file or a run folder")
     seed: int = Field(0, ge=0, description="of the split, the start weights and the augmentation")
     val_fraction: float = Field(0.2, gt=0, le=0.5, description="share of the clips held back where the data gives no split")
@@ -50,7 +54,7 @@ class TrainingConfig(BaseModel):
 
     batch_size: int = Field(16, ge=1, description="clips per step, of all processes together")
     epochs: int = Field(20, ge=0, description="passes over the clips that train the deeper layers (and the head)")
-    patience: int = Field(6, ge=0, description="stop after this many epochs without a better macro-F1; 0 = never")
+    patience: int = Field(6, ge=0, description="stop after this many epochs without a better macro-F1 (tags: mAP); 0 = never")
     optimiser: Literal["sgd", "adamw"] = Field("sgd", description="of the main stage")
     learning_rate: float = Field(5e-3, gt=0, description="of the head in the main stage")
     stage_decay: float = Field(0.4, gt=0, le=1, description="learning rate of each deeper stage over that of the one above")
@@ -84,8 +88,15 @@ class TrainingConfig(BaseModel):
     teacher_feature_weight: float = Field(0.0, ge=0, description="of which clips it finds alike; 3000 in its paper")
 
     dropout: float = Field(0.5, ge=0, lt=1, description="before the head")
-    label_smoothing: float = Field(0.1, ge=0, lt=1, description="probability taken from the label for all others")
-    loss: LossName = Field("cross_entropy", description="what is made small; `focal` looks away from what is easy")
+    label_smoothing: float = Field(
+        0.1,
+        ge=0,
+        lt=1,
+        description="probability taken from the label for all others; of tags, from yes for no and from no for yes",
+    )
+    loss: LossName = Field(
+        "cross_entropy", description="what is made small (of tags, the binary form); `focal` looks away from what is easy"
+    )
     focal_gamma: float = Field(2.0, ge=0, description="of the focal loss: the higher, the less an easy clip counts")
     balanced_sampling: bool = Field(False, description="draw every label equally often, in place of every clip once")
     class_balance: bool = Field(True, description="weigh classes by rarity where the largest has 1.5 times the smallest")

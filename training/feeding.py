@@ -16,7 +16,6 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -187,8 +186,12 @@ class TrainingBatches:
 
 
 def label_targets(decoded: DecodedClips, labels: list[str]) -> Tensor:
-    """(clips, labels), float32: 1 for the label of each clip."""
-    return F.one_hot(torch.from_numpy(decoded.targets(labels)), len(labels)).float()
+    """(clips, labels), float32: 1 for the label of each clip, or for each of its tags."""
+    positions = {label: column for column, label in enumerate(labels)}
+    targets = torch.zeros(len(decoded), len(labels))
+    for row, clip in enumerate(decoded.clips):
+        targets[row, [positions[label] for label in clip.labels]] = 1.0
+    return targets
 
 
 def drawn_frames(clips: int, stored: int, num_frames: int, random: np.random.Generator) -> Indices:

@@ -22,10 +22,8 @@ from training.config import TrainingConfig
 from training.device import Device
 from training.feature_batches import Feeds
 from training.feeding import Batch, Batches
-from training.history import EpochResult, History, Tally
+from training.history import History, Tally
 from training.interruption import Interruption
-from training.losses import Loss
-from training.metrics import Metrics, measure
 from training.model import VideoClassifier
 from training.optimiser import freeze
 from training.pace import Pace
@@ -33,6 +31,7 @@ from training.processes import ALONE, Processes
 from training.replica import Replica
 from training.run_folder import RunFolder
 from training.stages import Stage, head_stage, main_stage
+from training.task import TASKS, AnyLoss, AnyMetrics, Task
 from training.tracking import Tracker
 from training.trained_teacher import Teacher
 
@@ -43,7 +42,7 @@ class Fit:
 
     model: VideoClassifier
     feeds: Feeds
-    losses: Mapping[str, Loss]
+    losses: Mapping[str, AnyLoss]
     """By stage."""
     template: Checkpoint
     """Labels, spec, settings and origin for the checkpoints."""
@@ -58,9 +57,10 @@ class Fit:
 
     def __post_init__(self) -> None:
         self.scaler = self.device.scaler()
+        self.task = TASKS[self.config.task]
 
     def fit(self, resumed: Checkpoint | None = None) -> None:
-        """Train until the last epoch, or until macro-F1 stops rising; ``resumed`` is the ``last.pt`` to go on from.
+        """Train until the last epoch, or until the score stops rising; ``resumed`` is the ``last.pt`` to go on from.
 
         Raises: KeyboardInterrupt: a signal came; ``last.pt`` has all up to its step, but for the head stage, which
             is begun anew. CommandError: the loss diverged.
@@ -79,7 +79,7 @@ class Fit:
         pace = Pace(len(epochs))
         for epoch in epochs:
             if stage.patience and self.history.epochs_without_gain(stage.name) >= stage.patience:
-                print(f"macro-F1 has not risen for {stage.patience} epochs: stopping early", flush=True)
+                print(f"{self.task.epoch_result.SCORE} has not risen for {stage.patience} epochs: stopping early", flush=True)
                 break
             if self._is_out_of_time(stage):
                 print(f"the next epoch would not end within --hours {self.config.hours:g}: stopping", flush=True)
@@ -134,7 +134,7 @@ class Fit:
                     self._save_last(stage, own_weights, tally)
             raise
 
-    def _step(self, replica: Replica, stage: Stage, batch: Batch, number: int) -> tuple[float, int, int]:
+    def _step(self, replica: Replica, stage: Stage, batch: Batch, number: int) -> tuple[float, float, int]:
         """One batch, and a step of the optimiser where its turn has come.
 
         Returns the mean loss, the clips that were right and all clips, of all processes that share the batch.
@@ -142,7 +142,7 @@ class Fit:
         with replica.accumulating(ends=stage.ends_step(number)):
             logits, loss = replica(stage, batch)
             own = len(batch.targets) if batch.counts else 0
-            right = int((logits.argmax(dim=1) == batch.targets.argmax(dim=1)).sum()) if own else 0
+            right = self.task.right(logits, batch.targets) if own else 0
             loss_sum, correct, clips = stage.train.processes.sums(loss.item() * own, right, own)
             if not math.isfinite(loss_sum):
                 raise CommandError("the loss is no longer a number; lower --learning-rate or use --precision fp32")
@@ -152,7 +152,7 @@ class Fit:
             self.scaler.scale(loss * share).backward()  # type: ignore[no-untyped-call]
         if stage.ends_step(number):
             self._end_step(stage)
-        return loss_sum / clips, int(correct), int(clips)
+        return loss_sum / clips, correct, int(clips)
 
     def _end_step(self, stage: Stage) -> None:
         if self.config.gradient_clip:
@@ -177,19 +177,20 @@ class Fit:
         label_loss = loss(logits, batch.targets)
         return logits, self.teacher.loss(label_loss, logits, features.float(), batch.all_frames)
 
-    def _validate(self, stage: Stage) -> Metrics:
+    def _validate(self, stage: Stage) -> AnyMetrics:
         self.model.eval()
-        probabilities, targets = predict(stage.val, stage.forward, self.device)
-        return self.processes.from_first(lambda: measure(probabilities, targets, self.template.labels))
+        probabilities, truth = predict(stage.val, stage.forward, self.device, self.task)
+        return self.processes.from_first(lambda: self.task.measure(probabilities, truth, self.template.labels))
 
-    def _record(self, stage: Stage, epoch: int, tally: Tally, metrics: Metrics, pace: Pace) -> None:
+    def _record(self, stage: Stage, epoch: int, tally: Tally, metrics: AnyMetrics, pace: Pace) -> None:
         """A line on the terminal and in ``results.csv``; ``best.pt`` where this epoch is the best."""
         rate = max(group["lr"] for group in stage.optimiser.param_groups)
-        result = self.processes.from_first(lambda: EpochResult.of(epoch, stage.name, rate, tally, metrics))
+        of_epoch = self.task.epoch_result.of
+        result = self.processes.from_first(lambda: of_epoch(epoch, stage.name, rate, tally, metrics))  # type: ignore[arg-type]
         print(result.line(self.config.total_epochs, self._left(stage, pace)), flush=True)
         self.history.results.append(result)
         if self.history.best is result and (stage.saves_every_epoch or epoch == stage.epochs[-1]):
-            self._save(self._checkpoint({}, metrics.headline()), self.run.best)
+            self._save(self._checkpoint({}, metrics.headline(), metrics.thresholds), self.run.best)
         if self.processes.is_first:
             self.run.write_results(self.history.rows())
             for tracker in self.trackers:
@@ -219,9 +220,11 @@ class Fit:
             self.model.load_state_dict(resumed.training["own_weights"])
         return Tally(**resumed.training["tally"])
 
-    def _checkpoint(self, training: dict[str, object], metrics: dict[str, float]) -> Checkpoint:
+    def _checkpoint(
+        self, training: dict[str, object], metrics: dict[str, float], thresholds: list[float] | None = None
+    ) -> Checkpoint:
         changed = {"model": self.model.state_dict(), "epoch": self.history.epoch, "metrics": metrics, "training": training}
-        return Checkpoint(**{**vars(self.template), **changed})
+        return Checkpoint(**{**vars(self.template), **changed, "thresholds": thresholds})
 
     def _save(self, checkpoint: Checkpoint, file: Path) -> None:
         """All processes have the same; the first one writes it."""
@@ -240,14 +243,14 @@ def _step_seed(*numbers: int) -> int:
 
 @torch.no_grad()
 def predict(
-    batches: Batches, forward: Callable[[Tensor], Tensor], device: Device
+    batches: Batches, forward: Callable[[Tensor], Tensor], device: Device, task: Task
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Probabilities (clips, labels) and label indices (clips,) of all processes, in the order of the clips."""
-    probabilities, targets = [], []
+    """Probabilities (clips, labels) and the task's truth of all processes, in the order of the clips."""
+    probabilities, truth = [], []
     for batch in batches.one_pass(()):
         with device.autocast():
             logits = forward(batch.inputs)
-        probabilities.append(logits.float().softmax(dim=1).cpu())
-        targets.append(batch.targets.argmax(dim=1).cpu())
-    everywhere = [batches.processes.concatenated(parts, torch.device("cpu")).numpy() for parts in (probabilities, targets)]
+        probabilities.append(task.probabilities(logits.float()).cpu())
+        truth.append(task.truth(batch.targets).cpu())
+    everywhere = [batches.processes.concatenated(parts, torch.device("cpu")).numpy() for parts in (probabilities, truth)]
     return everywhere[0], everywhere[1]

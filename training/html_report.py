@@ -1,6 +1,6 @@
 """An evaluation as one HTML page that needs nothing else: figures, plots and the mistakes that the model was surest of."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 
 import numpy as np
@@ -44,8 +44,13 @@ def _headline(evaluation: Evaluation) -> str:
         "mAP": (f"{metrics.mean_average_precision:.3f}", ""),
         "loss": (f"{metrics.loss:.3f}", "nats"),
     }
+    return headline_cells(figures, evaluation.groups)
+
+
+def headline_cells(figures: Mapping[str, tuple[str, str]], groups: int) -> str:
+    """``figures``: name to value and what stands below it, intervals over ``groups`` for instance."""
     cells = "".join(f"<div>{name}<b>{value}</b><small>{more}&nbsp;</small></div>" for name, (value, more) in figures.items())
-    note = f"Intervals: 95%, by drawing the {evaluation.groups} groups again."
+    note = f"Intervals: 95%, by drawing the {groups} groups again."
     return f'<div class="headline">{cells}</div><p><small>{note}</small></p>'
 
 
@@ -80,11 +85,16 @@ def _mistakes(mistakes: Sequence[Mistake], decoded: DecodedClips) -> str:
 
 
 def _mistake(mistake: Mistake, decoded: DecodedClips) -> str:
-    (clip,) = decoded.read([mistake.position])
-    frames = clip[np.linspace(0, len(clip) - 1, 2).round().astype(int)]
     caption = (
         f"{escape(mistake.label)}, taken for <b>{escape(mistake.predicted)}</b> at {mistake.probability:.0%}<br>"
         f"{escape(mistake.name)}"
     )
+    return clip_figure(decoded, mistake.position, caption)
+
+
+def clip_figure(decoded: DecodedClips, position: int, caption: str) -> str:
+    """First and last frame of a clip; ``caption`` is HTML already."""
+    (clip,) = decoded.read([position])
+    frames = clip[np.linspace(0, len(clip) - 1, 2).round().astype(int)]
     frame_pair = image(np.concatenate(list(frames), axis=1), "first and last frame")
     return f"<figure>{frame_pair}<figcaption>{caption}</figcaption></figure>"

@@ -10,7 +10,7 @@ from typing import Any
 
 from clips.errors import CommandError
 from training.config import TrainingConfig
-from training.history import EpochResult
+from training.history import AnyEpochResult
 from training.run_folder import RunFolder
 
 _NOT_METRICS = ("epoch", "stage")
@@ -25,9 +25,9 @@ class MLflowLog:
         # MLflow would keep a step twice; a run that went on repeats the same figures
         history = mlflow.MlflowClient().get_metric_history(run_id, _ANY_METRIC)
         self._sent = {metric.step for metric in history}
-        self._waiting: list[EpochResult] = []
+        self._waiting: list[AnyEpochResult] = []
 
-    def epoch(self, result: EpochResult) -> None:
+    def epoch(self, result: AnyEpochResult) -> None:
         """Send it, and those that are waiting."""
         if result.epoch not in self._sent:
             self._waiting.append(result)

@@ -81,12 +81,15 @@ def add_preset_flag(parser: argparse.ArgumentParser) -> None:
 def resolve_config(preset: str, chosen: dict[str, Any]) -> TrainingConfig:
     """Defaults, then the preset, then what random start weights ask for, then what the user chose.
 
-    Raises: UsageError: a value is out of range, or the name is no model name.
+    Raises: UsageError: a value is out of range, the name is no model name, or a setting does not go with the task.
     """
     scratch = _FROM_SCRATCH if preset == "finetune" and chosen.get("weights") == "none" else {}
     try:
-        return TrainingConfig(**{"preset": preset, **PRESETS[preset], **scratch, **chosen})
+        config = TrainingConfig(**{"preset": preset, **PRESETS[preset], **scratch, **chosen})
     except ValidationError as problem:
         first = problem.errors()[0]
         flag = "--" + str(first["loc"][0]).replace("_", "-") if first["loc"] else "the settings"
         raise UsageError(f"{flag}: {first['msg']} (given: {first['input']!r})") from problem
+    if config.task == "multi_label" and config.balanced_sampling:
+        raise UsageError("--balanced-sampling draws clips by their one label; with --task multi_label use --class-balance")
+    return config

@@ -13,25 +13,26 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
-import numpy as np
+import torch
 
 from clips import GoldenClip, Manifest, TrainingProvenance, Variant, load_clip
 from clips.errors import UsageError
 from clips.manifest import Precision
-from training.calibration import at_temperature, fit_temperature, reliability
 from training.checkpoint import Checkpoint
 from training.classification import classify_all
 from training.decoding import DecodedClips, decode_clips
+from training.feeding import label_targets
 from training.golden import TOLERANCE, write_golden_video
 from training.held_out import calibration_clips, training_data
-from training.metrics import measure
 from training.model_card import model_card
-from training.model_source import torch_classify
+from training.model_source import torch_logits
 from training.onnx_runtime import VERSION, OnnxClassifier
-from training.parity import Parity
+from training.parity import AnyParity
 from training.report import copy_curves, write_report
 from training.repository import building_folder, check_model_name, next_version, release
+from training.task import TASKS
 from training.variants import FILES, Trial, make_variants
 
 EXAMPLE = "clipserve export runs/my-model/1/best.pt --name my-model"
@@ -124,32 +125,36 @@ def publish(publication: Publication) -> Path:
 
 
 def _trial(checkpoint: Checkpoint, calibration: DecodedClips, val: DecodedClips, fits_temperature: bool) -> Trial:
-    probabilities, targets = classify_all(val, torch_classify(checkpoint), "torch"), val.targets(checkpoint.labels)
-    temperature = fit_temperature(probabilities, targets) if fits_temperature else 1.0
+    task = TASKS[checkpoint.settings.task]
+    logits = torch.from_numpy(classify_all(val, torch_logits(checkpoint), "torch"))
+    truth = task.truth(label_targets(val, checkpoint.labels)).numpy()
+    probabilities, temperature = task.probabilities(logits).numpy(), 1.0
     if fits_temperature:
-        mended = at_temperature(probabilities, temperature).astype(np.float32)
-        before, after = (reliability(each, targets).error for each in (probabilities, mended))
+        temperature = task.fit_temperature(probabilities, truth)
+        mended = task.probabilities(logits / temperature).numpy()
+        before, after = (task.reliability(each, truth).error for each in (probabilities, mended))
         print(
             f"calibration: temperature {temperature:.2f}, expected error {before:.3f} before, {after:.3f} with it", flush=True
         )
         probabilities = mended
-    return Trial(checkpoint.classifier(), checkpoint.spec, calibration, val, targets, probabilities, temperature)
+    return Trial(checkpoint.classifier(), checkpoint.spec, calibration, val, truth, probabilities, temperature, task)
 
 
 def _finish(
-    folder: Path, publication: Publication, checkpoint: Checkpoint, trial: Trial, kept: Sequence[tuple[Variant, Parity]]
+    folder: Path, publication: Publication, checkpoint: Checkpoint, trial: Trial, kept: Sequence[tuple[Variant, AnyParity]]
 ) -> Path:
     """Golden clip, report, manifest, rename; again under the next number if somebody else took this one."""
-    metrics = measure(trial.torch_probabilities, trial.targets, checkpoint.labels)
+    metrics = trial.task.measure(trial.torch_probabilities, trial.targets, checkpoint.labels)
     figures = metrics.headline() | {
-        "calibration_error": reliability(trial.torch_probabilities, trial.targets).error,
+        "calibration_error": trial.task.reliability(trial.torch_probabilities, trial.targets).error,
         "temperature": trial.temperature,
     }
+    answers = {"task": trial.task.name, "labels": checkpoint.labels, "thresholds": metrics.thresholds, "metrics": figures}
     golden = _golden(folder, checkpoint, [variant.precision for variant, _ in kept])
     while True:
-        manifest = _manifest(publication, checkpoint, figures, [variant for variant, _ in kept], golden)
+        manifest = _manifest(publication, checkpoint, answers, [variant for variant, _ in kept], golden)
         card = model_card(manifest, checkpoint.provenance, metrics, [parity for _, parity in kept], publication.notes)
-        write_report(folder / "report", card, metrics, checkpoint.labels, [parity for _, parity in kept])
+        write_report(folder / "report", card, metrics, [parity for _, parity in kept], trial.task)
         copy_curves(publication.checkpoint.parent, folder / "report")
         manifest.write(folder)
         if (published := release(folder, manifest.version)) is not None:
@@ -167,16 +172,16 @@ def _golden(folder: Path, checkpoint: Checkpoint, precisions: list[Precision]) -
 
 
 def _manifest(
-    publication: Publication, checkpoint: Checkpoint, figures: dict[str, float], variants: list[Variant], golden: GoldenClip
+    publication: Publication, checkpoint: Checkpoint, answers: dict[str, Any], variants: list[Variant], golden: GoldenClip
 ) -> Manifest:
+    """``answers``: what the model answers, and how good it is."""
     return Manifest(
         name=publication.name,
         version=next_version(publication.repository, publication.name),
-        labels=checkpoint.labels,
+        **answers,
         clip_spec=checkpoint.spec,
         variants=variants,
         golden=golden,
-        metrics=figures,
         training=_provenance(checkpoint),
         licence=publication.licence,
         created_at=datetime.now(UTC),

@@ -4,26 +4,26 @@ import csv
 import json
 import shutil
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
-from training.metrics import Metrics
-from training.parity import Parity
-from training.plots import plot_confusion_matrix
+from training.parity import AnyParity
+from training.task import AnyMetrics, Task
 
 
-def write_report(folder: Path, card: str, metrics: Metrics, labels: list[str], parities: Sequence[Parity]) -> None:
+def write_report(folder: Path, card: str, metrics: AnyMetrics, parities: Sequence[AnyParity], task: Task) -> None:
     """Write everything but the curves, which only a run folder has."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "model_card.md").write_text(card, encoding="utf-8")
-    variants = [{**vars(parity), "accuracy_drop": parity.accuracy_drop} for parity in parities]
+    labels = [row.label for row in metrics.per_class]
+    variants = [parity.as_dict() for parity in parities]
     content = {"torch_fp32": metrics.as_dict(), "labels": labels, "variants": variants}
     (folder / "metrics.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     with (folder / "per_class.csv").open("w", encoding="utf-8", newline="") as out:
-        writer = csv.writer(out)
-        writer.writerow(("label", "precision", "recall", "f1", "clips"))
-        writer.writerows((row.label, row.precision, row.recall, row.f1, row.clips) for row in metrics.per_class)
-    title = f"{metrics.accuracy:.1%} of {metrics.clips} validation clips"
-    plot_confusion_matrix(metrics.confusion, labels, title, folder / "confusion_matrix.png")
+        writer = csv.DictWriter(out, list(asdict(metrics.per_class[0])))
+        writer.writeheader()
+        writer.writerows(asdict(row) for row in metrics.per_class)
+    task.plot(metrics, labels, metrics.title(), folder)
 
 
 def copy_curves(run_folder: Path, folder: Path) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -19,15 +19,21 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from clips import ClipSpec
+from clips.manifest import TaskName
 from training.dataset import LabelledClip
 from training.decoding import decode_clips
-from training.metrics import Metrics, measure
+from training.feeding import label_targets
 from training.model_source import TrainedModel
 from training.multi_view import Views, classify_views
+from training.task import AnyMetrics
 from training.temporal import MAX_FRAMES
 
 Axis = Literal["frames", "size", "video_frames", "video_size"]
 
+_FIGURES: dict[TaskName, tuple[str, ...]] = {
+    "single_label": ("accuracy", "macro_f1"),
+    "multi_label": ("mean_average_precision", "macro_f1"),
+}
 _FRAME_SHARES = (0.5, 2.0)
 _SIZE_SHARES = (0.57, 0.71, 1.29)  # 128, 160 and 288 px of 224
 _SIZE_STEP_PX = 32  # by which a ResNet shrinks a frame
@@ -52,33 +58,39 @@ class Condition:
 
 @dataclass(frozen=True)
 class RobustnessRow:
-    """What became of accuracy and macro-F1, 0 to 1."""
+    """What became of the figures."""
 
     axis: Axis
     value: int
     """Frames, or height in px."""
     trained: bool
     """Whether this is what the model was trained for."""
-    accuracy: float
-    macro_f1: float
+    figures: dict[str, float]
+    """0 to 1, by name: ``macro_f1``, and ``accuracy`` or, of tags, ``mean_average_precision``."""
     clips: int
     """That could be decoded like this."""
 
-    @classmethod
-    def of(cls, axis: Axis, value: int, trained: bool, metrics: Metrics) -> "RobustnessRow":
-        """One line of the table."""
-        return cls(axis, value, trained, metrics.accuracy, metrics.macro_f1, metrics.clips)
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {"axis": self.axis, "value": self.value, "trained": self.trained, **self.figures, "clips": self.clips}
 
 
-def robustness(model: TrainedModel, clips: Sequence[LabelledClip], trained: Metrics, workers: int) -> list[RobustnessRow]:
-    """Axis by axis, by rising value. ``trained``: of the same clips as the model was trained to see them.
+def robustness(model: TrainedModel, clips: Sequence[LabelledClip], trained: AnyMetrics, workers: int) -> list[RobustnessRow]:
+    """Axis by axis, by rising value. ``trained``: of the same clips as the model was trained to see them; where clips have
+    tags, its thresholds count everywhere.
 
     Raises: CommandError: all clips of a class failed, the disk is too small, or a worker died.
     """
+
+    def row(axis: Axis, value: int, metrics: AnyMetrics) -> RobustnessRow:
+        headline = metrics.headline()
+        figures = {name: headline[name] for name in _FIGURES[model.task.name]}
+        return RobustnessRow(axis, value, metrics is trained, figures, metrics.clips)
+
     found = conditions(model.spec, model.any_shape)
-    rows = [RobustnessRow.of(c.axis, c.value, False, _measured(model, clips, c, workers)) for c in found]
+    rows = [row(each.axis, each.value, _measured(model, clips, each, workers, trained.thresholds)) for each in found]
     order = list(dict.fromkeys(row.axis for row in rows))
-    rows += [RobustnessRow.of(axis, Condition(axis, model.spec, model.spec).value, True, trained) for axis in order]
+    rows += [row(axis, Condition(axis, model.spec, model.spec).value, trained) for axis in order]
     return sorted(rows, key=lambda row: (order.index(row.axis), row.value))
 
 
@@ -100,7 +112,13 @@ def shown_as(clips: NDArray[np.uint8], spec: ClipSpec) -> NDArray[np.uint8]:
     return np.ascontiguousarray(enlarged.permute(0, 2, 3, 1).reshape(len(clips), *spec.shape).numpy())
 
 
-def _measured(model: TrainedModel, clips: Sequence[LabelledClip], condition: Condition, workers: int) -> Metrics:
+def _measured(
+    model: TrainedModel,
+    clips: Sequence[LabelledClip],
+    condition: Condition,
+    workers: int,
+    thresholds: list[float] | None,
+) -> AnyMetrics:
     title = f"{condition.axis} {condition.value}"
 
     def classify(decoded: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -109,7 +127,8 @@ def _measured(model: TrainedModel, clips: Sequence[LabelledClip], condition: Con
     with TemporaryDirectory() as folder:
         decoded, _ = decode_clips(clips, condition.decoded, Path(folder) / "clips.dat", workers, f"decoding, {title}")
         probabilities = classify_views(decoded, classify, condition.decoded, Views(), f"classifying, {title}")
-        return measure(probabilities, decoded.targets(model.labels), model.labels)
+        truth = model.task.truth(label_targets(decoded, model.labels)).numpy()
+        return model.task.measure(probabilities, truth, model.labels, thresholds)
 
 
 def _other_frames(spec: ClipSpec) -> Iterator[tuple[Axis, ClipSpec]]:

@@ -45,7 +45,7 @@ class Stage:
     """Batches whose gradients make one step of the optimiser."""
     average: MovingAverage | None
     patience: int
-    """Epochs without a better macro-F1 after which the stage ends; 0 = never."""
+    """Epochs without a better score after which the stage ends; 0 = never."""
     saves_every_epoch: bool
     """Whether ``last.pt`` is worth writing after each epoch; the head's stage is run again instead."""
 

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from training.config import TrainingConfig
-from training.history import EpochResult
+from training.history import AnyEpochResult
 from training.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class TensorBoardLog:
     def __init__(self, writer: "SummaryWriter") -> None:
         self._writer = writer
 
-    def epoch(self, result: EpochResult) -> None:
+    def epoch(self, result: AnyEpochResult) -> None:
         """On disk when it returns."""
         for name, value in asdict(result).items():
             if name not in _NOT_SCALARS:

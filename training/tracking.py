@@ -7,7 +7,7 @@ from typing import Protocol
 
 from clips.errors import CommandError
 from training.config import TrainingConfig
-from training.history import EpochResult
+from training.history import AnyEpochResult
 from training.mlflow_log import mlflow_log
 from training.processes import ALONE, Processes
 from training.run_folder import RunFolder
@@ -17,7 +17,7 @@ from training.tensorboard_log import tensorboard_log
 class Tracker(Protocol):
     """Told of each epoch when it is done."""
 
-    def epoch(self, result: EpochResult) -> None:
+    def epoch(self, result: AnyEpochResult) -> None:
         """Record it; an epoch that is told again replaces the one before."""
 
 

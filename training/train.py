@@ -1,12 +1,14 @@
 """Fine-tune a ResNet-50 video classifier on labelled clips, export it to ONNX and publish it into the model repository.
 
-FOLDER holds one folder per class, or is a CSV file with the columns path,label and, if you like, group,split.
+FOLDER holds one folder per class, or is a CSV file with the columns path,label and, if you like, group,split; with
+--task multi_label a clip has any number of tags, such as wave|smile.
 Clips of one group (the same person, place or recording) never end up on both sides of the split.
 Everything the run leaves behind is in runs/NAME/1, 2, ...; Ctrl-C stops it, --resume runs/NAME/1 goes on.
 """
 
 import argparse
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -27,8 +29,6 @@ from training.fit import Fit, predict
 from training.flags import add_config_flags, chosen_settings
 from training.history import History
 from training.interruption import Interruption
-from training.losses import Loss
-from training.metrics import Metrics, measure
 from training.mixing import Mixing
 from training.model import VideoClassifier
 from training.outcome import write_outcome
@@ -38,6 +38,7 @@ from training.publish import Publication, publish
 from training.repository import check_model_name
 from training.run_folder import RunFolder, check_resumable
 from training.split import split_dataset
+from training.task import TASKS, AnyLoss, AnyMetrics
 from training.tracking import check_trackers, tracked
 from training.trained_teacher import Teacher
 from training.weights import load_start_weights
@@ -106,7 +107,7 @@ def train(
     teacher = processes.together(lambda: Teacher.load(config, dataset.labels, device))
     folder = folder or processes.from_first(lambda: RunFolder.create(runs, config))
     _print_plan(dataset, device, folder)
-    history = History(resumed.training["results"] if resumed else ())
+    history = History(resumed.training["results"] if resumed else (), TASKS[config.task].epoch_result)
     with folder.frame_files(processes) as files, tracked(config, folder, history.epoch, processes) as trackers:
         on_disk = processes.from_first(lambda: need_no_frames(dataset.part("train"), model, config, device))
         decoded_train, decoded_val, skipped = _decode(dataset, config, files, processes, features_on_disk=on_disk)
@@ -166,7 +167,7 @@ def _resumed(args: argparse.Namespace) -> tuple[RunFolder, TrainingConfig]:
 
 
 def _dataset(config: TrainingConfig) -> Dataset:
-    return split_dataset(read_dataset(Path(config.dataset)), config.seed, config.val_fraction)
+    return split_dataset(read_dataset(Path(config.dataset), config.task), config.seed, config.val_fraction)
 
 
 def _last_checkpoint(folder: RunFolder | None) -> Checkpoint | None:
@@ -220,11 +221,11 @@ def _training_batches(decoded: DecodedClips, labels: list[str], config: Training
     return TrainingBatches(decoded, targets, config.batch_size, config.num_frames, variety)
 
 
-def _losses(decoded: DecodedClips, dataset: Dataset, config: TrainingConfig, device: Device) -> dict[str, Loss]:
+def _losses(decoded: DecodedClips, dataset: Dataset, config: TrainingConfig, device: Device) -> dict[str, AnyLoss]:
     """Classes are weighed by rarity, but where they are drawn by it: the head's stage takes every clip once."""
     weights = class_weights(decoded, dataset.labels, config.class_balance, device.torch_device)
-    kind = (config.loss, config.label_smoothing, config.focal_gamma)
-    return {"head": Loss(*kind, weights), "main": Loss(*kind, None if config.balanced_sampling else weights)}
+    loss = partial(TASKS[config.task].loss, config.loss, config.label_smoothing, config.focal_gamma)
+    return {"head": loss(weights), "main": loss(None if config.balanced_sampling else weights)}
 
 
 def _template(dataset: Dataset, config: TrainingConfig) -> Checkpoint:
@@ -243,16 +244,16 @@ def _fit_or_say_how_to_resume(fit: Fit, resumed: Checkpoint | None) -> None:
         raise
 
 
-def _measure_best(best: Checkpoint, val: ValidationBatches, device: Device) -> Metrics:
-    model = best.classifier().to(device.torch_device)
-    probabilities, targets = predict(val, model, device)
-    return measure(probabilities, targets, best.labels)
+def _measure_best(best: Checkpoint, val: ValidationBatches, device: Device) -> AnyMetrics:
+    task = TASKS[best.settings.task]
+    probabilities, truth = predict(val, best.classifier().to(device.torch_device), device, task)
+    return task.measure(probabilities, truth, best.labels)
 
 
 def _print_plan(dataset: Dataset, device: Device, folder: RunFolder) -> None:
     train, val = dataset.part("train"), dataset.part("val")
     groups = len({clip.group for clip in train}), len({clip.group for clip in val})
-    print(f"data: {len(dataset.clips)} clips, {len(dataset.labels)} classes; groups {dataset.grouping}")
+    print(f"data: {len(dataset.clips)} clips, {dataset.counted_labels}; groups {dataset.grouping}")
     print(
         f"split: {len(train)} clips from {groups[0]} groups to train on, {len(val)} clips from {groups[1]} others to measure on"
     )

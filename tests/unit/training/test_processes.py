@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from clips.errors import CommandError, UsageError
+from tests.tagged_clips import write_tagged_clips
 from training.checkpoint import Checkpoint
 from training.config import TrainingConfig
 from training.interruption import Interruption
@@ -223,5 +224,29 @@ def test_features_are_computed_in_shares_and_kept_by_the_first(make_clips, tmp_p
         "full": (True, [f"{views} found, 0 computed"], [not_decoded]),
     }
     assert second == {"empty": (True, [], []), "three are gone": (True, [], []), "full": (True, [], [not_decoded])}
+    for file in tmp_path.glob("m/*/*.pt"):
+        file.unlink()
+
+
+def tags(processes: Processes, folder: Path) -> dict[str, Any]:
+    """What is told of an epoch that two processes train, and that one trains."""
+    changes = {"name": "m", "task": "multi_label", "dataset": str(folder / "clips.csv"), "weights": "none", "workers": 0}
+    changes |= {"backbone": "resnet18", "num_frames": 1, "frame_choices": 1, "batch_size": 3, "size": 32, "epochs": 1}
+    changes |= {"precision": "fp32", "device": "cpu", "batch_norm": "frozen", "dropout": 0.0, "ema_decay": 0.0}
+    config = resolve_config("finetune", changes)
+    found = {}
+    for number, sharers in enumerate((ALONE, processes), start=1):
+        if sharers.size > 1 or processes.is_first:
+            train(config, None, folder, Interruption(), sharers)
+        best = processes.from_first(lambda number=number: Checkpoint.load(folder / "m" / str(number) / "best.pt"))
+        found[sharers.size] = [*best.metrics.values(), *(best.thresholds or ())]
+    return found
+
+
+def test_tags_of_clips_that_two_processes_share_are_measured_as_those_of_one(tmp_path: Path) -> None:
+    write_tagged_clips(tmp_path, repeats=2)
+    for found in in_two_processes(tags, tmp_path):
+        assert len(found[1]) == 5 + 3, "figures and thresholds"
+        assert found[2] == pytest.approx(found[1], abs=1e-5)
     for file in tmp_path.glob("m/*/*.pt"):
         file.unlink()

@@ -17,6 +17,7 @@ from training.metrics import measure
 from training.model_source import TrainedModel
 from training.presets import resolve_config
 from training.robustness import conditions, robustness, shown_as
+from training.task import TASKS
 from training.train import train
 
 SPEC = ClipSpec(num_frames=8, height=224, width=224)
@@ -105,6 +106,22 @@ def test_a_checkpoint_is_measured_in_other_shapes(make_clips, big_files: Path, c
     assert "frames that the model looks at" in capsys.readouterr().out
 
 
+def test_tags_are_measured_at_the_thresholds_of_the_model(
+    tmp_path: Path, make_clips, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The model looks at colours alone and gives each clip its tag from the thresholds on that nobody else would choose."""
+    data, model = make_clips({"red": 2, "green": 2, "blue": 2}), publish(tmp_path / "models", thresholds=[0.999, 0.5, 0.5])
+    names = [f"{label}/{number}.mp4,{label}" for label in ("red", "green", "blue") for number in range(2)]
+    (data / "clips.csv").write_text("\n".join(["path,label", *names]) + "\n")
+    files = ["--json", data / "figures.json", "--report", data / "report.html", "--workers", 0]
+    assert clipserve.main(["evaluate", *map(str, (model, data / "clips.csv", "--robustness", *files))]) == 0
+    rows = json.loads((data / "figures.json").read_text())["robustness"]
+    assert all(row["mean_average_precision"] == 1 and row["macro_f1"] == pytest.approx(2 / 3) for row in rows), rows
+    assert not [row for row in rows if "accuracy" in row]
+    assert "mAP" in capsys.readouterr().out
+    assert "<h2>Robustness</h2>" in (data / "report.html").read_text()
+
+
 def test_several_views_beside_it_are_wrong_usage(tmp_path: Path, make_clips, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = (publish(tmp_path / "models"), make_clips({"red": 1}), "--robustness", "--crops", 3)
     assert clipserve.main(["evaluate", *map(str, arguments)]) == 2
@@ -124,8 +141,8 @@ def test_what_is_shown_reaches_the_model(make_clips, tmp_path: Path) -> None:
         (tmp_path / "moving" / label / "0.mp4").write_bytes(encode([grainy_picture(number) for number in range(16)]))
     clips = list(read_dataset(tmp_path / "moving").clips)
     spec = ClipSpec(num_frames=4, height=32, width=32)
-    model = TrainedModel("t", ["a", "b"], spec, "", 0, 0.2, classify)
+    model = TrainedModel("t", ["a", "b"], spec, "", 0, 0.2, classify, TASKS["single_label"], None)
     trained = measure(np.eye(2, dtype=np.float32), np.array([0, 1]), ["a", "b"])
     rows = robustness(model, clips, trained, 0)
     assert seen == [(4, 32, 32, 2), (4, 32, 32, 1), (4, 32, 32, 4)]
-    assert [row.accuracy for row in rows] == [1.0] * 5
+    assert [row.figures["accuracy"] for row in rows] == [1.0] * 5

@@ -12,6 +12,7 @@ import clipserve
 from clips.errors import CommandError
 from tests.unit.training.test_fit import NARROW, STEPS_PER_EPOCH, TINY, config, trained_with_stops
 from tests.unit.training.test_run_folder import epoch
+from training.history import TagEpochResult
 from training.interruption import Interruption
 from training.pace import Pace
 from training.presets import PRESETS, resolve_config
@@ -60,6 +61,16 @@ def test_tensorboard_shows_what_results_csv_has_once_even_of_a_run_that_was_stop
         assert {tag: shown[tag] for tag in COLUMNS} == results(run)
         assert [step for step, _ in shown["accuracy/val"]] == [1, 2, 3]
     assert scalars(whole)["loss/train"] == scalars(cut)["loss/train"]
+
+
+def test_tags_are_recorded_by_their_own_figures(tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path, SETTINGS)
+    with tensorboard_log(SETTINGS, run, 0) as log:
+        log.epoch(TagEpochResult(1, "head", 0.1, 2.0, 0.7, 1.5, 0.8, 0.6, 3.0, 4.0))
+    shown = scalars(run)
+    assert shown["mean_average_precision/val"] == [(1, pytest.approx(0.8))]
+    assert shown["tags_right/train"] == [(1, pytest.approx(0.7))]
+    assert not [tag for tag in shown if tag.startswith("accuracy")]
 
 
 def test_epochs_that_a_killed_run_had_recorded_and_not_saved_are_replaced(tmp_path: Path) -> None:
