@@ -6,13 +6,14 @@ Source: Mitchell et al., Model cards for model reporting, arXiv:1810.03993.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from clips import Manifest
+from clips import Manifest, Variant
 from training.checkpoint import Origin
+from training.latency import Benchmark
+from training.latency_table import latency_section
 from training.metrics import Metrics
-from training.parity import Parity
 
 
-def model_card(manifest: Manifest, origin: Origin, metrics: Metrics, parities: Sequence[Parity], notes: str = "") -> str:
+def model_card(manifest: Manifest, origin: Origin, metrics: Metrics, measured: Benchmark, notes: str = "") -> str:
     """Markdown. ``notes`` are the publisher's own words on data and licence."""
     spec, training = manifest.clip_spec, manifest.training
     return f"""# {manifest.name}, version {manifest.version}
@@ -31,14 +32,14 @@ def model_card(manifest: Manifest, origin: Origin, metrics: Metrics, parities: S
 ## Results on the validation clips
 {_headline(metrics)}
 
-| file | top-1 | top-1 lost against torch | largest difference of a probability |
-|---|---|---|---|
-{_variant_rows(parities)}
-
+| file | size | top-1 | top-1 lost against torch | largest difference of a probability |
+|---|---|---|---|---|
+{_variant_rows(manifest.variants)}
+{_int8_note(manifest)}
 | label | precision | recall | F1 | clips |
 |---|---|---|---|---|
 {_class_rows(metrics)}
-
+{latency_section(manifest.variants, measured)}
 ## Limits
 - The best epoch was chosen on these same {metrics.clips} clips, so the figures are a little optimistic;
   one clip is {100 / metrics.clips:.1f} points.
@@ -73,11 +74,24 @@ def _headline(metrics: Metrics) -> str:
     )
 
 
-def _variant_rows(parities: Sequence[Parity]) -> str:
+def _variant_rows(variants: Sequence[Variant]) -> str:
     return "\n".join(
-        f"| {p.precision} | {p.accuracy:.1%} | {100 * p.accuracy_drop:.1f} points | {p.max_abs_difference:.2g} |"
-        for p in parities
+        f"| {v.precision} | {v.size_bytes / 1e6:.1f} MB | {v.accuracy:.1%} | {100 * (v.accuracy_drop or 0):.1f} points "
+        f"| {v.max_abs_difference:.2g} |"
+        for v in variants
     )
+
+
+def _int8_note(manifest: Manifest) -> str:
+    int8 = manifest.variant("int8")
+    if int8 is None:
+        return ""
+    if int8.quantisation == "s8s8":
+        return (
+            "\nINT8 is made for TensorRT: signed activations and weights, all zero points 0 (S8S8). No TensorRT has run it:\n"
+            "its figures are from a CPU, which computes such a file in floating point, slower than fp32.\n"
+        )
+    return "\nINT8 is made for CPUs: unsigned activations, signed weights of seven bits (U8S8).\n"
 
 
 def _class_rows(metrics: Metrics) -> str:

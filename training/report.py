@@ -5,18 +5,33 @@ import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from training.latency import Benchmark
 from training.metrics import Metrics
-from training.parity import Parity
-from training.plots import plot_confusion_matrix
+from training.plots import plot_confusion_matrix, plot_points
+from training.variants import CheckedVariant
 
 
-def write_report(folder: Path, card: str, metrics: Metrics, labels: list[str], parities: Sequence[Parity]) -> None:
-    """Write everything but the curves, which only a run folder has."""
+def variant_rows(kept: Sequence[CheckedVariant], measured: Benchmark) -> list[dict[str, Any]]:
+    """Of each file: size, parity, and its latencies, where they were measured."""
+    return [
+        {
+            **vars(each.parity),
+            "accuracy_drop": each.parity.accuracy_drop,
+            "size_bytes": each.variant.size_bytes,
+            "quantisation": each.variant.quantisation,
+            "latencies": [latency.as_dict() for latency in measured.latencies.get(each.variant.precision, ())],
+        }
+        for each in kept
+    ]
+
+
+def write_report(folder: Path, card: str, metrics: Metrics, labels: list[str], variants: Sequence[dict[str, Any]]) -> None:
+    """Write everything but the curves, which only a run folder has. ``variants`` as ``variant_rows`` makes them."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "model_card.md").write_text(card, encoding="utf-8")
-    variants = [{**vars(parity), "accuracy_drop": parity.accuracy_drop} for parity in parities]
-    content = {"torch_fp32": metrics.as_dict(), "labels": labels, "variants": variants}
+    content = {"torch_fp32": metrics.as_dict(), "labels": labels, "variants": list(variants)}
     (folder / "metrics.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     with (folder / "per_class.csv").open("w", encoding="utf-8", newline="") as out:
         writer = csv.writer(out)
@@ -24,6 +39,18 @@ def write_report(folder: Path, card: str, metrics: Metrics, labels: list[str], p
         writer.writerows((row.label, row.precision, row.recall, row.f1, row.clips) for row in metrics.per_class)
     title = f"{metrics.accuracy:.1%} of {metrics.clips} validation clips"
     plot_confusion_matrix(metrics.confusion, labels, title, folder / "confusion_matrix.png")
+    if all(row["latencies"] for row in variants):
+        _plot_latency(variants, folder / "latency.png")
+
+
+def _plot_latency(variants: Sequence[dict[str, Any]], file: Path) -> None:
+    """Accuracy of each file over the time of a clip that comes alone, on all cores."""
+    alone = {
+        row["precision"]: [way for way in row["latencies"] if way["batch"] == 1 and way["provider"] == "cpu"][-1]
+        for row in variants
+    }
+    points = [(row["precision"], alone[row["precision"]]["median_ms"], 100 * row["accuracy"]) for row in variants]
+    plot_points(points, ("a clip alone on the CPU, all cores, ms", "top-1, %"), file)
 
 
 def copy_curves(run_folder: Path, folder: Path) -> None:
