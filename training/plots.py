@@ -172,17 +172,18 @@ def histogram_figure(values: Sequence[float], unit: str) -> Figure:
     return figure
 
 
-def plot_points(points: Sequence[tuple[str, float, float]], axis_names: tuple[str, str], file: Path) -> None:
-    """Name, x and y of each; x from zero, so that twice as far is twice as much."""
+def plot_accuracy_over_time(points: Sequence[tuple[str, float, float]], time_name: str, file: Path) -> None:
+    """Name, time and accuracy in % of each; time from zero, so that twice as far is twice as slow."""
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(6, 3.2), layout="constrained")
         axes = figure.subplots()
-        for name, x, y in points:
-            axes.scatter([x], [y], color=_BLUE)
-            axes.annotate(f" {name}", (x, y), xytext=(4, 4), textcoords="offset points")
+        for name, time, accuracy in points:
+            axes.scatter([time], [accuracy], color=_BLUE)
+            axes.annotate(f" {name}", (time, accuracy), xytext=(4, 4), textcoords="offset points")
         axes.margins(x=0.15, y=0.3)
-        axes.set(xlabel=axis_names[0], ylabel=axis_names[1])
+        axes.set(xlabel=time_name, ylabel="top-1, %")
         axes.set_xlim(left=0)
+        axes.set_ylim(top=min(101, axes.get_ylim()[1]))
         figure.savefig(file, dpi=130)
 
 

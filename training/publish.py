@@ -28,7 +28,7 @@ from training.metrics import measure
 from training.model_card import model_card
 from training.model_source import torch_classify
 from training.provenance import provenance
-from training.report import copy_curves, variant_rows, write_report
+from training.report import copy_curves, files_content, write_report
 from training.repository import building_folder, check_model_name, next_version, release
 from training.variants import FILES, CheckedVariant, Trial, make_variants
 
@@ -179,7 +179,7 @@ def _finish(
     while True:
         manifest = _manifest(publication, checkpoint, figures, variants, golden)
         card = model_card(manifest, checkpoint.provenance, metrics, measured, publication.notes)
-        write_report(folder / "report", card, metrics, checkpoint.labels, variant_rows(kept, measured))
+        write_report(folder / "report", card, metrics, checkpoint.labels, files_content(kept, measured))
         copy_curves(publication.checkpoint.parent, folder / "report")
         manifest.write(folder)
         if (published := release(folder, manifest.version)) is not None:

@@ -9,13 +9,13 @@ from typing import Any
 
 from training.latency import Benchmark
 from training.metrics import Metrics
-from training.plots import plot_confusion_matrix, plot_points
+from training.plots import plot_accuracy_over_time, plot_confusion_matrix
 from training.variants import CheckedVariant
 
 
-def variant_rows(kept: Sequence[CheckedVariant], measured: Benchmark) -> list[dict[str, Any]]:
-    """Of each file: size, parity, and its latencies, where they were measured."""
-    return [
+def files_content(kept: Sequence[CheckedVariant], measured: Benchmark) -> dict[str, Any]:
+    """For JSON: ``variants``, with size, parity, and latencies where they were measured; ``latency_notes`` say on what."""
+    rows = [
         {
             **vars(each.parity),
             "accuracy_drop": each.parity.accuracy_drop,
@@ -25,13 +25,14 @@ def variant_rows(kept: Sequence[CheckedVariant], measured: Benchmark) -> list[di
         }
         for each in kept
     ]
+    return {"variants": rows, "latency_notes": list(measured.notes)}
 
 
-def write_report(folder: Path, card: str, metrics: Metrics, labels: list[str], variants: Sequence[dict[str, Any]]) -> None:
-    """Write everything but the curves, which only a run folder has. ``variants`` as ``variant_rows`` makes them."""
+def write_report(folder: Path, card: str, metrics: Metrics, labels: list[str], files: dict[str, Any]) -> None:
+    """Write everything but the curves, which only a run folder has. ``files`` as ``files_content`` makes it."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "model_card.md").write_text(card, encoding="utf-8")
-    content = {"torch_fp32": metrics.as_dict(), "labels": labels, "variants": list(variants)}
+    content = {"torch_fp32": metrics.as_dict(), "labels": labels, **files}
     (folder / "metrics.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     with (folder / "per_class.csv").open("w", encoding="utf-8", newline="") as out:
         writer = csv.writer(out)
@@ -39,8 +40,8 @@ def write_report(folder: Path, card: str, metrics: Metrics, labels: list[str], v
         writer.writerows((row.label, row.precision, row.recall, row.f1, row.clips) for row in metrics.per_class)
     title = f"{metrics.accuracy:.1%} of {metrics.clips} validation clips"
     plot_confusion_matrix(metrics.confusion, labels, title, folder / "confusion_matrix.png")
-    if all(row["latencies"] for row in variants):
-        _plot_latency(variants, folder / "latency.png")
+    if files["latency_notes"]:
+        _plot_latency(files["variants"], folder / "latency.png")
 
 
 def _plot_latency(variants: Sequence[dict[str, Any]], file: Path) -> None:
@@ -50,7 +51,7 @@ def _plot_latency(variants: Sequence[dict[str, Any]], file: Path) -> None:
         for row in variants
     }
     points = [(row["precision"], alone[row["precision"]]["median_ms"], 100 * row["accuracy"]) for row in variants]
-    plot_points(points, ("a clip alone on the CPU, all cores, ms", "top-1, %"), file)
+    plot_accuracy_over_time(points, "a clip alone on the CPU, all cores, ms", file)
 
 
 def copy_curves(run_folder: Path, folder: Path) -> None:

@@ -68,8 +68,9 @@ def test_train_publish_evaluate_and_export_with_latencies(
     out = capsys.readouterr().out
     assert "quantising (s8s8), ranges from 3 training clips" in out
     assert "cpu, 1 thread, batch of 4" in out
-    measured = json.loads(Path("models/colours/2/report/metrics.json").read_text())["variants"]
-    for row in measured:
+    written = json.loads(Path("models/colours/2/report/metrics.json").read_text())
+    assert written["latency_notes"][0].startswith("Measured on ")
+    for row in written["variants"]:
         assert row["size_bytes"] == (Path("models/colours/2") / FILES[row["precision"]]).stat().st_size
         assert all(way["median_ms"] > 0 for way in row["latencies"])
         assert {way["batch"] for way in row["latencies"]} == {1, 4}
