@@ -66,7 +66,7 @@ def main() -> None:
     if not (clips / "test.csv").exists():
         write_clips(clips, {"train": args.train_clips, "val": VAL_CLIPS, "test": args.test_clips}, LABELS)
     cases = [Case("resnet18", head, *shape) for head in args.heads for shape in (TRAINED, *SHAPES)]
-    cases += [Case("resnet50", head, *LARGE) for head in args.heads if not args.no_resnet50]
+    cases += [Case("resnet50", head, *LARGE) for head in args.resnet50]
     rows = [row for case in cases for row in _kept(case, clips, args)]
     for row in rows:
         print("  ".join(f"{value:.4g}" if isinstance(value, float) else str(value) for value in row.values()))
@@ -208,7 +208,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=6, help="(default: %(default)s)")
     parser.add_argument("--train-clips", type=int, default=30, help="of each label (default: %(default)s)")
     parser.add_argument("--test-clips", type=int, default=20, help="of each label (default: %(default)s)")
-    parser.add_argument("--no-resnet50", action="store_true", help="ResNet-18 alone")
+    parser.add_argument(
+        "--resnet50", nargs="*", choices=HEADS, default=list(HEADS), metavar="NAME", help="with ResNet-50 too (default: all)"
+    )
     parser.add_argument(
         "--work", type=Path, default=Path("build/export_matrix"), metavar="FOLDER", help="what is kept (default: %(default)s)"
     )
