@@ -7,15 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from clips import Manifest
+from clips import Manifest, Variant
 from training.checkpoint import Origin
-from training.parity import AnyParity
-from training.task import AnyMetrics
+from training.latency import Benchmark
+from training.latency_table import latency_section
+from training.task import TASKS, AnyMetrics
 
 
-def model_card(manifest: Manifest, origin: Origin, metrics: AnyMetrics, parities: Sequence[AnyParity], notes: str = "") -> str:
+def model_card(manifest: Manifest, origin: Origin, metrics: AnyMetrics, measured: Benchmark, notes: str = "") -> str:
     """Markdown. ``notes`` are the publisher's own words on data and licence."""
-    spec, training = manifest.clip_spec, manifest.training
+    spec, training, figure = manifest.clip_spec, manifest.training, TASKS[manifest.task].figure
     return f"""# {manifest.name}, version {manifest.version}
 
 {_network(training.configuration)}, on {spec.num_frames} frames of {spec.height} x {spec.width} px;
@@ -32,12 +33,12 @@ def model_card(manifest: Manifest, origin: Origin, metrics: AnyMetrics, parities
 ## Results on the validation clips
 Torch in fp32: {metrics.words()}, over {metrics.clips} clips.
 
-| file | {parities[0].FIGURE} | {parities[0].FIGURE} lost against torch | largest difference of a probability |
-|---|---|---|---|
-{_variant_rows(parities)}
-
+| file | size | {figure} | {figure} lost against torch | largest difference of a probability |
+|---|---|---|---|---|
+{_variant_rows(manifest.variants)}
+{_int8_note(manifest)}
 {_class_table(metrics)}
-
+{latency_section(manifest.variants, measured)}
 ## Limits
 {_LIMITS[manifest.task].format(clips=metrics.clips, points=100 / metrics.clips, labels=len(manifest.labels))}
 - Frames come from the whole video; in a long video with a short action most of them miss it.
@@ -74,10 +75,24 @@ def _blindness(configuration: Mapping[str, Any]) -> str:
     return "- Averaging over frames ignores their order: actions that differ only in direction in time look the same.\n"
 
 
-def _variant_rows(parities: Sequence[AnyParity]) -> str:
+def _variant_rows(variants: Sequence[Variant]) -> str:
     return "\n".join(
-        f"| {p.precision} | {p.score:.1%} | {100 * p.drop:.1f} points | {p.max_abs_difference:.2g} |" for p in parities
+        f"| {v.precision} | {v.size_bytes / 1e6:.1f} MB | {v.accuracy:.1%} | {100 * (v.accuracy_drop or 0):.1f} points "
+        f"| {v.max_abs_difference:.2g} |"
+        for v in variants
     )
+
+
+def _int8_note(manifest: Manifest) -> str:
+    int8 = manifest.variant("int8")
+    if int8 is None:
+        return ""
+    if int8.quantisation == "s8s8":
+        return (
+            "\nINT8 is made for TensorRT: signed activations and weights, all zero points 0 (S8S8). No TensorRT has run it:\n"
+            "its figures are from a CPU, which computes such a file in floating point, slower than fp32.\n"
+        )
+    return "\nINT8 is made for CPUs: unsigned activations, signed weights of seven bits (U8S8).\n"
 
 
 def _class_table(metrics: AnyMetrics) -> str:

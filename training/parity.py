@@ -1,7 +1,7 @@
 """Does an ONNX file answer like the torch model it came from? A variant that does not is not published."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +21,6 @@ Of a model that gives tags, the mean average precision.
 @dataclass(frozen=True)
 class Parity:
     """One file against torch in fp32, over the validation clips."""
-
-    FIGURE: ClassVar[str] = "top-1"
 
     precision: Precision
     clips: int
@@ -63,8 +61,6 @@ class Parity:
 @dataclass(frozen=True)
 class TagParity:
     """As ``Parity``, of a model that gives tags: what ranks clips well in torch has to rank them well in the file."""
-
-    FIGURE: ClassVar[str] = "mAP"
 
     precision: Precision
     clips: int

@@ -1,4 +1,4 @@
-"""``curves.png`` and ``confusion_matrix.png``."""
+"""``curves.png``, ``confusion_matrix.png``, ``latency.png``."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -213,6 +213,24 @@ def histogram_figure(values: Sequence[float], unit: str) -> Figure:
         axes.hist(values, bins=30, color=_BLUE)
         axes.set(xlabel=unit, ylabel="clips")
     return figure
+
+
+def plot_accuracy_over_time(points: Sequence[tuple[str, float, float]], time: str, accuracy: str, file: Path) -> None:
+    """Name, time and accuracy in % of each; time from zero, so that twice as far is twice as slow.
+
+    ``time`` and ``accuracy`` name the axes.
+    """
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(6, 3.2), layout="constrained")
+        axes = figure.subplots()
+        for name, x, y in points:
+            axes.scatter([x], [y], color=_BLUE)
+            axes.annotate(f" {name}", (x, y), xytext=(4, 4), textcoords="offset points")
+        axes.margins(x=0.15, y=0.3)
+        axes.set(xlabel=time, ylabel=accuracy)
+        axes.set_xlim(left=0)
+        axes.set_ylim(top=min(101, axes.get_ylim()[1]))
+        figure.savefig(file, dpi=130)
 
 
 def _write_counts(axes: Axes, counts: np.ndarray, shares: np.ndarray) -> None:

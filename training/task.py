@@ -25,6 +25,7 @@ from training.metrics import Metrics, measure
 from training.metrics_table import evaluation_text
 from training.parity import AnyParity, compare, compare_tags
 from training.plots import plot_confusion_matrix, plot_tags
+from training.refusal import lost_labels, lost_tags
 from training.tag_calibration import fit_tag_temperature, tag_reliability
 from training.tag_evaluation import TagEvaluation, evaluated_tags
 from training.tag_loss import TagLoss, tag_soft_loss
@@ -60,8 +61,12 @@ class Task:
     """Probabilities, truth."""
     reliability: Callable[..., Reliability]
     """Probabilities, truth."""
+    figure: str
+    """Of which a quantised file may lose a little."""
     compare: Callable[..., AnyParity]
     """Precision, probabilities of torch and of the file, truth."""
+    lost: Callable[..., str]
+    """Labels, probabilities of torch and of the file, truth -> where the file is worse."""
 
     plot: Callable[..., None]
     """Metrics, labels, title, folder: where it goes wrong, as a picture."""
@@ -95,7 +100,9 @@ TASKS: Mapping[TaskName, Task] = MappingProxyType(
             epoch_result=EpochResult,
             fit_temperature=fit_temperature,
             reliability=reliability,
+            figure="top-1",
             compare=compare,
+            lost=lost_labels,
             plot=plot_confusion_matrix,
             evaluated=evaluated,
             evaluation_text=evaluation_text,
@@ -112,7 +119,9 @@ TASKS: Mapping[TaskName, Task] = MappingProxyType(
             epoch_result=TagEpochResult,
             fit_temperature=fit_tag_temperature,
             reliability=tag_reliability,
+            figure="mAP",
             compare=compare_tags,
+            lost=lost_tags,
             plot=plot_tags,
             evaluated=evaluated_tags,
             evaluation_text=tag_evaluation_text,

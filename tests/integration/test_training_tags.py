@@ -49,6 +49,13 @@ def test_train_publish_evaluate_serve(
         assert figures["clips_used"] == "val part of the training data"
         assert figures["mean_average_precision"] == pytest.approx(manifest.metrics["mean_average_precision"], abs=1e-3)
         assert "<h2>Per tag</h2>" in Path("page.html").read_text()
+
+    flags = "--name corners --variants fp32 --benchmark --workers 0"
+    assert clipserve.main(["export", "runs/corners/1/best.pt", *flags.split()]) == 0
+    report = Path("models/corners/2/report")
+    assert "| file | size | mAP | mAP lost against torch |" in (report / "model_card.md").read_text()
+    assert json.loads((report / "metrics.json").read_text())["variants"][0]["latencies"]
+    assert (report / "latency.png").stat().st_size > 1000
     for file in Path("runs/corners/1").glob("*.pt"):
         file.unlink()
 
