@@ -30,12 +30,13 @@ from training.checkpoint import Checkpoint
 from training.dataset import LabelledClip, read_dataset
 from training.decoding import decode_clips
 from training.export import export_fp32
-from training.feeding import label_targets
 from training.latency import Way, cores, latencies
 from training.model import VideoClassifier
 from training.onnx_runtime import OnnxClassifier
 from training.parity import compare
-from training.variants import Trial, make_file
+from training.targets import label_targets
+from training.trial import Trial
+from training.variants import make_file
 
 LABELS = sorted(f"{long}-{long}-{short}" for long, short in permutations(COLOURS, 2))
 HEADS = {

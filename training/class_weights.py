@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from training.decoding import DecodedClips
-from training.feeding import label_targets
+from training.targets import label_targets
 
 _IMBALANCE = 1.5
 

@@ -16,12 +16,12 @@ from clips.errors import CommandError, UsageError
 from clips.manifest import Precision
 from training.dataset import Dataset, LabelledClip, read_dataset
 from training.decoding import decode_clips
-from training.feeding import label_targets
 from training.model_source import TrainedModel, open_model
 from training.multi_view import Views, classify_views
 from training.robustness import RobustnessRow, robustness
 from training.robustness_report import robustness_section, robustness_text
 from training.split import split_dataset
+from training.targets import label_targets
 from training.task import AnyEvaluation
 
 EXAMPLE = "clipserve evaluate models/my-model/1 my-clips"

@@ -11,9 +11,10 @@ from torch import Tensor
 from training.config import TrainingConfig
 from training.device import Device
 from training.features import Trunk, open_cache, training_looks, validation_look
-from training.feeding import Batch, TrainingBatches, ValidationBatches, chunked
+from training.feeding import Batch, TrainingBatches, ValidationBatches
 from training.model import VideoClassifier
 from training.processes import ALONE
+from training.reading import chunked
 
 _HEAD_BATCH = 64
 

@@ -24,7 +24,7 @@ from clips.errors import CommandError
 
 _DIGEST_BYTES = 32
 _PACKAGES = ("av", "numpy", "torch", "torchvision")
-_MODULES = ("augment", "feature_cache", "features", "feeding", "model", "temporal_shift")
+_MODULES = ("augment", "feature_cache", "features", "feeding", "model", "reading", "temporal_shift")
 """Of training, beside all of ``clips``: the code that a feature comes out of."""
 
 Features = NDArray[np.float32]

@@ -19,9 +19,10 @@ from training.config import TrainingConfig
 from training.dataset import LabelledClip
 from training.device import Device
 from training.feature_cache import FeatureCache, Features, weights_hash
-from training.feeding import Indices, TrainingBatches, ValidationBatches
+from training.feeding import TrainingBatches, ValidationBatches
 from training.model import VideoClassifier
 from training.processes import Processes
+from training.reading import Indices
 
 
 @dataclass(frozen=True)

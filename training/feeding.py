@@ -7,8 +7,7 @@ A training clip is stored with several frames per segment, of which each epoch d
     one epoch    |     x | x     |   x   |
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
 from math import ceil
@@ -16,7 +15,6 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from training.augment import Augmentation
@@ -25,8 +23,8 @@ from training.dataset import LabelledClip
 from training.decoding import DecodedClips
 from training.mixing import Mixing
 from training.processes import ALONE, Processes
-
-Indices = NDArray[np.int64]
+from training.reading import Indices, chunked, read_ahead
+from training.targets import label_targets
 
 
 class Batch(NamedTuple):
@@ -185,15 +183,6 @@ class TrainingBatches:
             yield torch.from_numpy(stored).to(device, non_blocking=True), self.targets[indices]
 
 
-def label_targets(decoded: DecodedClips, labels: list[str]) -> Tensor:
-    """(clips, labels), float32: 1 for the label of each clip, or for each of its tags."""
-    positions = {label: column for column, label in enumerate(labels)}
-    targets = torch.zeros(len(decoded), len(labels))
-    for row, clip in enumerate(decoded.clips):
-        targets[row, [positions[label] for label in clip.labels]] = 1.0
-    return targets
-
-
 def drawn_frames(clips: int, stored: int, num_frames: int, random: np.random.Generator) -> Indices:
     """(clips, num_frames): which of the ``stored`` frames, one of each of ``num_frames`` equal segments."""
     choices = stored // num_frames
@@ -208,23 +197,3 @@ def take_frames(clips: Tensor, drawn: Indices) -> Tensor:
 
 def _clip_seeds(clips: int, random: np.random.Generator) -> Indices:
     return random.integers(2**62, size=clips)
-
-
-def chunked(order: Indices, size: int) -> list[Indices]:
-    """Batches of ``size``; the last one may be smaller."""
-    return [order[start : start + size] for start in range(0, len(order), size)]
-
-
-def read_ahead(
-    batches: list[Indices], read: Callable[[Indices], NDArray[np.uint8]]
-) -> Iterator[tuple[Indices, NDArray[np.uint8]]]:
-    """Each batch with its frames; the next one is read from disk while the caller works on this one."""
-    if not batches:
-        return
-    with ThreadPoolExecutor(1) as reader:
-        upcoming = reader.submit(read, batches[0])
-        for indices, following in zip(batches, [*batches[1:], None], strict=True):
-            frames = upcoming.result()
-            if following is not None:
-                upcoming = reader.submit(read, following)
-            yield indices, frames

@@ -5,14 +5,12 @@ Every step seeds itself from (seed, epoch, step), so a run that was interrupted,
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import NoReturn
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
@@ -21,19 +19,21 @@ from training.checkpoint import Checkpoint
 from training.config import TrainingConfig
 from training.device import Device
 from training.feature_batches import Feeds
-from training.feeding import Batch, Batches
-from training.history import History, Tally
+from training.feeding import Batch
+from training.history import Tally
 from training.interruption import Interruption
 from training.model import VideoClassifier
 from training.optimiser import freeze
 from training.pace import Pace
+from training.prediction import predict
 from training.processes import ALONE, Processes
+from training.record import Record
 from training.replica import Replica
-from training.run_folder import RunFolder
 from training.stages import Stage, head_stage, main_stage
-from training.task import TASKS, AnyLoss, AnyMetrics, Task
-from training.tracking import Tracker
+from training.task import TASKS, AnyLoss, AnyMetrics
+from training.time_limit import TimeLimit
 from training.trained_teacher import Teacher
+from training.training_state import restore, training_state
 
 
 @dataclass
@@ -44,20 +44,17 @@ class Fit:
     feeds: Feeds
     losses: Mapping[str, AnyLoss]
     """By stage."""
-    template: Checkpoint
-    """Labels, spec, settings and origin for the checkpoints."""
     config: TrainingConfig
     device: Device
-    run: RunFolder
     interruption: Interruption
-    history: History
+    record: Record
     teacher: Teacher | None = None
-    trackers: Sequence[Tracker] = ()
     processes: Processes = ALONE
 
     def __post_init__(self) -> None:
         self.scaler = self.device.scaler()
         self.task = TASKS[self.config.task]
+        self.time_limit = TimeLimit(self.config.hours, self.record.history, self.processes)
 
     def fit(self, resumed: Checkpoint | None = None) -> None:
         """Train until the last epoch, or until the score stops rising; ``resumed`` is the ``last.pt`` to go on from.
@@ -65,23 +62,23 @@ class Fit:
         Raises: KeyboardInterrupt: a signal came; ``last.pt`` has all up to its step, but for the head stage, which
             is begun anew. CommandError: the loss diverged.
         """
-        if self.history.epoch < self.config.head_epochs:
+        if self.record.history.epoch < self.config.head_epochs:
             self._run_stage(head_stage(self.model, self.feeds, self.config, self.device, self.interruption.check))
         stage = main_stage(self.model, self.feeds, self.config)
         begun = None
         if resumed is not None and "optimiser" in resumed.training:
-            begun = self._restore(stage, resumed)
+            begun = restore(resumed, stage, self.scaler, self.model)
         self._run_stage(stage, begun)
 
     def _run_stage(self, stage: Stage, begun: Tally | None = None) -> None:
         """All epochs that are left; ``begun``: what was done of the first of them."""
-        epochs = stage.epochs[max(0, self.history.epoch + 1 - stage.epochs.start) :]
+        epochs = stage.epochs[max(0, self.record.history.epoch + 1 - stage.epochs.start) :]
         pace = Pace(len(epochs))
         for epoch in epochs:
-            if stage.patience and self.history.epochs_without_gain(stage.name) >= stage.patience:
+            if stage.patience and self.record.history.epochs_without_gain(stage.name) >= stage.patience:
                 print(f"{self.task.epoch_result.SCORE} has not risen for {stage.patience} epochs: stopping early", flush=True)
                 break
-            if self._is_out_of_time(stage):
+            if self.time_limit.ends_before_another_epoch(stage.name):
                 print(f"the next epoch would not end within --hours {self.config.hours:g}: stopping", flush=True)
                 break
             tally, begun = begun or Tally(), None
@@ -91,7 +88,7 @@ class Fit:
                 if stage.saves_every_epoch:
                     self._save_last(stage, own_weights, Tally())
         if not stage.saves_every_epoch:
-            self._save(self._checkpoint({"results": self.history.rows()}, {}), self.run.last)
+            self.record.save_last(self.model, {})
 
     def _train_epoch(self, stage: Stage, epoch: int, tally: Tally) -> None:
         """The steps that are left of an epoch, into ``tally``. Raises: KeyboardInterrupt: a signal came; the step is saved."""
@@ -105,7 +102,7 @@ class Fit:
             before = time.perf_counter()
             for batch in stage.train.one_pass([self.config.seed, epoch], start=tally.steps):
                 torch.manual_seed(_step_seed(self.config.seed, epoch, tally.steps, processes.rank))
-                stage.schedule.set(steps_before + tally.steps // stage.accumulate_steps, self._time_share(tally))
+                stage.schedule.set(steps_before + tally.steps // stage.accumulate_steps, self.time_limit.share(tally))
                 loss, correct, clips = self._step(replica, stage, batch, tally.steps)
                 now = time.perf_counter()
                 tally.add(loss, correct, clips, now - before)
@@ -114,16 +111,6 @@ class Fit:
                 bar.update()
                 if stage.ends_step(tally.steps - 1):  # gradients of half a step are not saved
                     self._check_interruption(stage, tally)
-
-    def _time_share(self, tally: Tally) -> float:
-        """How much of the time for all epochs has passed, by the clock of the first process; 0 where there is no bound."""
-        passed = sum(row.seconds for row in self.history.results) + tally.seconds
-        return self.processes.from_first(lambda: passed / (3600 * self.config.hours)) if self.config.hours else 0.0
-
-    def _is_out_of_time(self, stage: Stage) -> bool:
-        """Whether another epoch as long as the last one of the stage would be too long."""
-        before = [row.seconds for row in self.history.results if row.stage == stage.name]
-        return bool(before) and self._time_share(Tally(seconds=before[-1])) > 1
 
     def _check_interruption(self, stage: Stage, tally: Tally) -> None:
         try:
@@ -180,21 +167,15 @@ class Fit:
     def _validate(self, stage: Stage) -> AnyMetrics:
         self.model.eval()
         probabilities, truth = predict(stage.val, stage.forward, self.device, self.task)
-        return self.processes.from_first(lambda: self.task.measure(probabilities, truth, self.template.labels))
+        return self.processes.from_first(lambda: self.task.measure(probabilities, truth, self.record.template.labels))
 
     def _record(self, stage: Stage, epoch: int, tally: Tally, metrics: AnyMetrics, pace: Pace) -> None:
-        """A line on the terminal and in ``results.csv``; ``best.pt`` where this epoch is the best."""
         rate = max(group["lr"] for group in stage.optimiser.param_groups)
         of_epoch = self.task.epoch_result.of
         result = self.processes.from_first(lambda: of_epoch(epoch, stage.name, rate, tally, metrics))  # type: ignore[arg-type]
         print(result.line(self.config.total_epochs, self._left(stage, pace)), flush=True)
-        self.history.results.append(result)
-        if self.history.best is result and (stage.saves_every_epoch or epoch == stage.epochs[-1]):
-            self._save(self._checkpoint({}, metrics.headline(), metrics.thresholds), self.run.best)
-        if self.processes.is_first:
-            self.run.write_results(self.history.rows())
-            for tracker in self.trackers:
-                tracker.epoch(result)
+        may_be_best = stage.saves_every_epoch or epoch == stage.epochs[-1]
+        self.record.add(result, self.model, metrics if may_be_best else None)
 
     def _left(self, stage: Stage, pace: Pace) -> str:
         """Unknown while a stage is still to come whose epochs take longer."""
@@ -202,34 +183,8 @@ class Fit:
         return left if stage.epochs.stop > self.config.total_epochs else ""
 
     def _save_last(self, stage: Stage, own_weights: dict[str, Tensor], tally: Tally) -> None:
-        """Called while the averaged weights are in the model; ``own_weights`` are those that training goes on with.
-
-        ``tally``: what was done of the next epoch.
-        """
-        state = {"optimiser": stage.optimiser.state_dict(), "own_weights": own_weights, "tally": asdict(tally)}
-        state["scaler"] = self.scaler.state_dict()
-        steps = stage.average.steps if stage.average else 0
-        self._save(self._checkpoint({"results": self.history.rows(), "average_steps": steps, **state}, {}), self.run.last)
-
-    def _restore(self, stage: Stage, resumed: Checkpoint) -> Tally:
-        """Everything as it was; returns what was done of the next epoch."""
-        stage.optimiser.load_state_dict(resumed.training["optimiser"])
-        self.scaler.load_state_dict(resumed.training["scaler"])
-        if stage.average:
-            stage.average.restore(resumed.model, resumed.training["average_steps"])
-            self.model.load_state_dict(resumed.training["own_weights"])
-        return Tally(**resumed.training["tally"])
-
-    def _checkpoint(
-        self, training: dict[str, object], metrics: dict[str, float], thresholds: list[float] | None = None
-    ) -> Checkpoint:
-        changed = {"model": self.model.state_dict(), "epoch": self.history.epoch, "metrics": metrics, "training": training}
-        return Checkpoint(**{**vars(self.template), **changed, "thresholds": thresholds})
-
-    def _save(self, checkpoint: Checkpoint, file: Path) -> None:
-        """All processes have the same; the first one writes it."""
-        if self.processes.is_first:
-            checkpoint.save(file)
+        """Called while the averaged weights are in the model; ``tally``: what was done of the next epoch."""
+        self.record.save_last(self.model, training_state(stage, self.scaler, own_weights, tally))
 
     def _bar(self, stage: Stage, epoch: int, done: int) -> "tqdm[NoReturn]":
         title = f"epoch {epoch}/{self.config.total_epochs} {stage.name}"
@@ -239,18 +194,3 @@ class Fit:
 def _step_seed(*numbers: int) -> int:
     """Of dropout and whatever else torch draws in one step."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0])
-
-
-@torch.no_grad()
-def predict(
-    batches: Batches, forward: Callable[[Tensor], Tensor], device: Device, task: Task
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Probabilities (clips, labels) and the task's truth of all processes, in the order of the clips."""
-    probabilities, truth = [], []
-    for batch in batches.one_pass(()):
-        with device.autocast():
-            logits = forward(batch.inputs)
-        probabilities.append(task.probabilities(logits.float()).cpu())
-        truth.append(task.truth(batch.targets).cpu())
-    everywhere = [batches.processes.concatenated(parts, torch.device("cpu")).numpy() for parts in (probabilities, truth)]
-    return everywhere[0], everywhere[1]

@@ -12,10 +12,11 @@ from sklearn.neighbors import KNeighborsClassifier
 from training.dataset import Part, read_dataset
 from training.decoding import DecodedClips, decode_clips
 from training.device import Device
-from training.feeding import ValidationBatches, label_targets
+from training.feeding import ValidationBatches
 from training.model import VideoClassifier
 from training.pretrain_config import PretrainConfig
 from training.split import split_dataset
+from training.targets import label_targets
 
 _NEIGHBOURS = 5
 _BATCH = 32

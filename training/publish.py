@@ -12,26 +12,21 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import torch
-
 from clips import GoldenClip, Manifest, Variant
 from clips.errors import UsageError
 from clips.manifest import Precision, Quantisation
 from training.checkpoint import Checkpoint
-from training.classification import classify_all
-from training.decoding import DecodedClips, decode_clips
-from training.feeding import label_targets
+from training.decoding import decode_clips
 from training.golden import golden_clip
 from training.held_out import calibration_clips, training_data
 from training.latency import Benchmark, benchmark
 from training.latency_table import latency_text
 from training.model_card import model_card
-from training.model_source import torch_logits
 from training.provenance import provenance
 from training.report import CheckedFiles, copy_curves, write_report
 from training.repository import building_folder, check_model_name, next_version, release
-from training.task import TASKS
-from training.variants import FILES, CheckedVariant, Trial, make_variants
+from training.trial import Trial, trial_of
+from training.variants import FILES, CheckedVariant, make_variants
 
 EXAMPLE = "clipserve export runs/my-model/1/best.pt --name my-model"
 
@@ -135,36 +130,9 @@ def publish(publication: Publication) -> Path:
     ):
         val, _ = decode_clips(dataset.part("val"), checkpoint.spec, Path(files) / "val.dat", publication.workers, "decoding")
         calibration, _ = decode_clips(chosen, checkpoint.spec, Path(files) / "train.dat", publication.workers, "decoding")
-        trial = _trial(checkpoint, calibration, val, publication)
+        trial = trial_of(checkpoint, calibration, val, publication.quantisation, fits_temperature=publication.fits_temperature)
         kept = make_variants(trial, publication.variants, folder, publication.strict)
         return _finish(folder, publication, checkpoint, trial, kept)
-
-
-def _trial(checkpoint: Checkpoint, calibration: DecodedClips, val: DecodedClips, publication: Publication) -> Trial:
-    task = TASKS[checkpoint.settings.task]
-    logits = torch.from_numpy(classify_all(val, torch_logits(checkpoint), "torch"))
-    truth = task.truth(label_targets(val, checkpoint.labels)).numpy()
-    probabilities, temperature = task.probabilities(logits).numpy(), 1.0
-    if publication.fits_temperature:
-        temperature = task.fit_temperature(probabilities, truth)
-        mended = task.probabilities(logits / temperature).numpy()
-        before, after = (task.reliability(each, truth).error for each in (probabilities, mended))
-        print(
-            f"calibration: temperature {temperature:.2f}, expected error {before:.3f} before, {after:.3f} with it", flush=True
-        )
-        probabilities = mended
-    return Trial(
-        model=checkpoint.classifier(),
-        spec=checkpoint.spec,
-        labels=checkpoint.labels,
-        calibration=calibration,
-        val=val,
-        targets=truth,
-        torch_probabilities=probabilities,
-        temperature=temperature,
-        task=task,
-        quantisation=publication.quantisation,
-    )
 
 
 def _finish(

@@ -22,9 +22,9 @@ from clips import ClipSpec
 from clips.manifest import TaskName
 from training.dataset import LabelledClip
 from training.decoding import decode_clips
-from training.feeding import label_targets
 from training.model_source import TrainedModel
 from training.multi_view import Views, classify_views
+from training.targets import label_targets
 from training.task import AnyMetrics
 from training.temporal import MAX_FRAMES
 

@@ -13,35 +13,36 @@ from pathlib import Path
 
 import torch
 
-from clips import ClipSpec
-from clips.errors import CommandError, UsageError
 from training.checkpoint import Checkpoint, Origin
 from training.class_weights import class_weights
-from training.config import NOT_THE_OUTCOME, TrainingConfig
-from training.config_file import config_text, read_config_file
-from training.dataset import Dataset, LabelledClip, read_dataset
-from training.decoding import DecodedClips, SkippedClip, open_frames, write_frames
+from training.config import TrainingConfig
+from training.config_file import config_text
+from training.dataset import Dataset, read_dataset
+from training.decoded_parts import decoded_parts
+from training.decoding import DecodedClips
 from training.device import Device, choose_device
 from training.feature_batches import Feeds
 from training.features import need_no_frames
-from training.feeding import TrainingBatches, ValidationBatches, Variety, label_targets
-from training.fit import Fit, predict
-from training.flags import add_config_flags, chosen_settings
+from training.feeding import TrainingBatches, ValidationBatches, Variety
+from training.fit import Fit
+from training.flags import add_config_flags
 from training.history import History
 from training.interruption import Interruption
 from training.mixing import Mixing
-from training.model import VideoClassifier
 from training.outcome import write_outcome
-from training.presets import PRESETS, add_preset_flag, resolve_config
+from training.prediction import predict
+from training.presets import add_preset_flag
 from training.processes import ALONE, Processes, joined
 from training.publish import Publication, publish
-from training.repository import check_model_name
-from training.run_folder import RunFolder, check_resumable
+from training.record import Record
+from training.run_folder import RunFolder
+from training.run_settings import new_settings, resumed_run
 from training.split import split_dataset
+from training.start import last_checkpoint, start_model
+from training.targets import label_targets
 from training.task import TASKS, AnyLoss, AnyMetrics
 from training.tracking import check_trackers, tracked
 from training.trained_teacher import Teacher
-from training.weights import load_start_weights
 
 EXAMPLE = "clipserve train my-clips --name my-model --epochs 20 --size 160"
 
@@ -73,12 +74,12 @@ def run(args: argparse.Namespace) -> None:
     Raises: CommandError: the run cannot go on. UsageError: the arguments do not fit. KeyboardInterrupt: it was stopped.
     """
     if args.print_config:
-        config = _new_config(args)
+        config = new_settings(args)
         title = f"clipserve train FOLDER --name NAME --config THIS_FILE     (from the preset {config.preset})"
         print(config_text(config, title), end="")
         return
     with joined() as processes, processes.with_one_voice(), Interruption().handled() as interruption:
-        folder, config = processes.from_first(lambda: _resumed(args) if args.resume else (None, _new_config(args)))
+        folder, config = processes.from_first(lambda: resumed_run(args) if args.resume else (None, new_settings(args)))
         finished = train(config, folder, args.runs, interruption, processes)
         if not processes.is_first:
             return
@@ -102,15 +103,15 @@ def train(
     dataset = processes.on_each_machine(lambda: _dataset(config), f"what is in {config.dataset}")
     device = processes.together(lambda: choose_device(config.device, config.precision, processes.local_rank))
     torch.backends.cudnn.benchmark = True  # every batch has one shape
-    resumed = processes.from_first(lambda: _last_checkpoint(folder))
-    model = processes.from_first(lambda: _start_model(config, dataset, resumed))
+    resumed = processes.from_first(lambda: last_checkpoint(folder))
+    model = processes.from_first(lambda: start_model(config, dataset, resumed))
     teacher = processes.together(lambda: Teacher.load(config, dataset.labels, device))
     folder = folder or processes.from_first(lambda: RunFolder.create(runs, config))
     _print_plan(dataset, device, folder)
     history = History(resumed.training["results"] if resumed else (), TASKS[config.task].epoch_result)
     with folder.frame_files(processes) as files, tracked(config, folder, history.epoch, processes) as trackers:
         on_disk = processes.from_first(lambda: need_no_frames(dataset.part("train"), model, config, device))
-        decoded_train, decoded_val, skipped = _decode(dataset, config, files, processes, features_on_disk=on_disk)
+        decoded_train, decoded_val, skipped = decoded_parts(dataset, config, files, processes, features_on_disk=on_disk)
         train = _training_batches(decoded_train, dataset.labels, config, device).shared_by(processes)
         if processes.is_first:
             folder.write_split(dataset)
@@ -120,97 +121,22 @@ def train(
             model=model.to(device.torch_device),
             feeds=Feeds(train, val),
             losses=_losses(decoded_train, dataset, config, device),
-            template=_template(dataset, config),
             config=config,
             device=device,
-            run=folder,
             interruption=interruption,
-            history=history,
+            record=Record(folder, history, _template(dataset, config), trackers, processes),
             teacher=teacher,
-            trackers=trackers,
             processes=processes,
         )
         _fit_or_say_how_to_resume(fit, resumed)
-        metrics = _measure_best(processes.from_first(lambda: Checkpoint.load(fit.run.best)), val, device)
+        metrics = _measure_best(processes.from_first(lambda: Checkpoint.load(folder.best)), val, device)
     if processes.is_first:
-        write_outcome(fit.history, metrics, dataset, skipped, folder)
+        write_outcome(history, metrics, dataset, skipped, folder)
     return folder
-
-
-def _new_config(args: argparse.Namespace) -> TrainingConfig:
-    """Preset, then the file, then the flags."""
-    folder, name = (args.folder, args.name) if not args.print_config else (args.folder or "FOLDER", args.name or "name")
-    if not folder or not name:
-        raise UsageError("give a FOLDER and --name, or --resume RUN_FOLDER")
-    check_model_name(name)
-    chosen = (read_config_file(args.config, TrainingConfig, "train") if args.config else {}) | chosen_settings(
-        args, TrainingConfig
-    )
-    preset = args.preset or chosen.get("preset", "finetune")
-    if preset not in list(PRESETS):
-        raise UsageError(f"--config {args.config}: there is no preset {preset!r}; there is {', '.join(PRESETS)}")
-    if chosen.get("preset", preset) != preset:
-        raise UsageError(f"--preset {preset}: {args.config} begins with the preset {chosen['preset']}; leave one of them out")
-    return resolve_config(preset, {**chosen, "name": name, "dataset": folder, "preset": preset})
-
-
-def _resumed(args: argparse.Namespace) -> tuple[RunFolder, TrainingConfig]:
-    """Only what decides nothing may change; everything else comes from the run."""
-    folder, config = RunFolder.open(args.resume)
-    check_resumable(folder)
-    chosen = chosen_settings(args, TrainingConfig)
-    fixed = sorted(chosen.keys() - NOT_THE_OUTCOME)
-    if fixed or args.folder or args.name or args.config or args.preset:
-        extra = fixed[0] if fixed else "FOLDER, --name, --preset and --config"
-        raise UsageError(f"--resume takes its settings from the run; leave out {extra}")
-    return folder, config.model_copy(update=chosen)
 
 
 def _dataset(config: TrainingConfig) -> Dataset:
     return split_dataset(read_dataset(Path(config.dataset), config.task), config.seed, config.val_fraction)
-
-
-def _last_checkpoint(folder: RunFolder | None) -> Checkpoint | None:
-    """Of a run that goes on; one that was stopped before its first epoch ended begins anew."""
-    return Checkpoint.load(folder.last) if folder is not None and folder.last.exists() else None
-
-
-def _start_model(config: TrainingConfig, dataset: Dataset, resumed: Checkpoint | None) -> VideoClassifier:
-    torch.manual_seed(config.seed)
-    model = VideoClassifier(len(dataset.labels), config.dropout, config.architecture)
-    if resumed is None:
-        print(f"start: {load_start_weights(model, config.weights, config.backbone)}", flush=True)
-        return model
-    if resumed.provenance.fingerprint != dataset.fingerprint():
-        raise CommandError(f"{config.dataset} has changed since the run began; start a new run")
-    model.load_state_dict(dict(resumed.model))
-    print(f"start: epoch {resumed.epoch + 1} of the interrupted run", flush=True)
-    return model
-
-
-def _decode(
-    dataset: Dataset, config: TrainingConfig, files: Path, processes: Processes, *, features_on_disk: bool
-) -> tuple[DecodedClips, DecodedClips, list[SkippedClip]]:
-    """Training clips with spare frames and margin, validation clips exactly as the server sees them.
-
-    One process of each machine decodes, the others open its files.
-    """
-
-    def decoded(clips: list[LabelledClip], spec: ClipSpec, file: Path, kind: str) -> tuple[DecodedClips, list[SkippedClip]]:
-        title, what = f"decoding {kind} clips", f"which {kind} clips can be decoded"
-        problems = processes.on_each_machine(lambda: write_frames(clips, spec, file, config.workers, title), what)
-        return open_frames(clips, spec, file, problems)
-
-    train_clips, bad_train = dataset.part("train"), list[SkippedClip]()
-    if features_on_disk:
-        print("training clips are not decoded: their features are in the cache", flush=True)
-        train = DecodedClips.without_frames(train_clips, config.store_spec)
-    else:
-        train, bad_train = decoded(train_clips, config.store_spec, files / "train.dat", "training")
-    val, bad_val = decoded(dataset.part("val"), config.clip_spec, files / "val.dat", "validation")
-    for clip in (skipped := [*bad_train, *bad_val]):
-        print(f"skipped: {clip.name}: {clip.message} ({clip.code})", flush=True)
-    return train, val, skipped
 
 
 def _training_batches(decoded: DecodedClips, labels: list[str], config: TrainingConfig, device: Device) -> TrainingBatches:
@@ -240,7 +166,8 @@ def _fit_or_say_how_to_resume(fit: Fit, resumed: Checkpoint | None) -> None:
         with fit.interruption.deferred():
             fit.fit(resumed)
     except KeyboardInterrupt:
-        print(f"stopped in epoch {fit.history.epoch + 1}; go on with: clipserve train --resume {fit.run.path}", flush=True)
+        epoch, folder = fit.record.history.epoch + 1, fit.record.run.path
+        print(f"stopped in epoch {epoch}; go on with: clipserve train --resume {folder}", flush=True)
         raise
 
 

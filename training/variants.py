@@ -8,39 +8,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from clips import ClipSpec, Variant
+from clips import Variant
 from clips.errors import CommandError
-from clips.manifest import FileName, Precision, Quantisation
+from clips.manifest import FileName, Precision
 from training.classification import classify_all
-from training.decoding import DecodedClips
 from training.export import export_fp32
-from training.model import VideoClassifier
 from training.onnx_runtime import OnnxClassifier, halve, quantise
 from training.parity import AnyParity
 from training.refusal import explanation
-from training.task import TASKS, Task
+from training.trial import Trial
 
 FILES: dict[Precision, FileName] = {"fp32": "model.onnx", "fp16": "model.fp16.onnx", "int8": "model.int8.onnx"}
-
-
-@dataclass(frozen=True)
-class Trial:
-    """What variants are made from and measured on."""
-
-    model: VideoClassifier
-    spec: ClipSpec
-    labels: Sequence[str]
-    calibration: DecodedClips
-    val: DecodedClips
-    targets: NDArray[np.int64]
-    """Truth of ``val``, as the task measures it."""
-    torch_probabilities: NDArray[np.float32]
-    """(clips, labels), of ``val``, in fp32, at ``temperature``."""
-    temperature: float = 1.0
-    """Goes into the graph."""
-    task: Task = TASKS["single_label"]
-    quantisation: Quantisation = "u8s8"
-    """Of the INT8 file."""
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,10 @@ from training.augment import Augmentation
 from training.batch_part import BatchPart
 from training.dataset import LabelledClip
 from training.decoding import DecodedClips
-from training.feeding import Batch, TrainingBatches, ValidationBatches, Variety, label_targets
+from training.feeding import Batch, TrainingBatches, ValidationBatches, Variety
 from training.mixing import Mixing
 from training.processes import Processes
+from training.targets import label_targets
 
 LABELS = ["even", "odd"]
 SIZES = pytest.mark.parametrize("size", [2, 3, 5])

@@ -16,11 +16,12 @@ from training.decoding import DecodedClips
 from training.device import choose_device
 from training.feature_cache import FeatureCache, weights_hash
 from training.features import Trunk, open_cache, training_looks, validation_look
-from training.feeding import TrainingBatches, ValidationBatches, Variety, label_targets
+from training.feeding import TrainingBatches, ValidationBatches, Variety
 from training.interruption import Interruption
 from training.mixing import Mixing
 from training.model import VideoClassifier
 from training.presets import resolve_config
+from training.targets import label_targets
 from training.train import train
 
 TINY = {"name": "m", "size": 32, "num_frames": 2, "frame_choices": 2, "batch_size": 4, "workers": 0, "device": "cpu"}

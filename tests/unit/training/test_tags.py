@@ -15,10 +15,10 @@ from tests.tagged_clips import write_tagged_clips
 from training.class_weights import class_weights
 from training.dataset import Dataset, LabelledClip, Part, read_dataset
 from training.decoding import DecodedClips
-from training.feeding import label_targets
 from training.presets import resolve_config
 from training.split import split_dataset
 from training.tags import parse_tags
+from training.targets import label_targets
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ from training.architecture import Architecture
 from training.dataset import LabelledClip
 from training.decoding import DecodedClips
 from training.model import VideoClassifier
-from training.variants import Trial, make_variants
+from training.trial import Trial
+from training.variants import make_variants
 
 SPEC = ClipSpec(num_frames=2, height=32, width=32)
 
