@@ -1,4 +1,4 @@
-"""Send a video to a running server and print the probability of each label."""
+"""Send a video to a running server and print the probability of each label, and which of them are tags of the video."""
 
 import argparse
 import json
@@ -32,12 +32,14 @@ def run(args: argparse.Namespace) -> None:
 
 
 def table(answer: dict[str, Any]) -> str:
-    """An answer of ``POST /classify`` as text: one line for each label, then the model and the time it took."""
+    """An answer of ``POST /classify`` as text: its tags if it has any, one line for each label, the model and the time."""
     predictions = answer["predictions"]
     width = max((len(p["label"]) for p in predictions), default=0)
     rows = [
         f"{p['label']:<{width}}  {p['probability']:6.1%}  {'█' * round(p['probability'] * _BAR_WIDTH)}" for p in predictions
     ]
+    if answer.get("tags") is not None:
+        rows = [f"tags: {', '.join(answer['tags']) or 'none'}", "", *rows]
     times = ", ".join(f"{stage} {ms:.0f} ms" for stage, ms in answer["times_ms"].items())
     return "\n".join([*rows, "", f"{answer['model']}/{answer['version']}: {times}"])
 

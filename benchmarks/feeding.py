@@ -34,10 +34,11 @@ from training.config import TrainingConfig
 from training.dataset import read_dataset
 from training.decoding import DecodedClips, decode_clips
 from training.device import Device, choose_device
-from training.feeding import TrainingBatches, Variety, label_targets
+from training.feeding import TrainingBatches, Variety
 from training.mixing import Mixing
 from training.model import VideoClassifier
 from training.presets import resolve_config
+from training.targets import label_targets
 
 _MB = 1e6
 Feed = Callable[[int], Iterator[tuple[Tensor, Tensor]]]
@@ -158,7 +159,7 @@ def _endless(batches: TrainingBatches) -> Feed:
 
 def _references(decoded: DecodedClips, labels: list[str], config: TrainingConfig, library: str, workers: int) -> Feed:
     paths = [str(clip.path) for clip in decoded.clips]
-    data = _References(paths, decoded.targets(labels).tolist(), config, library)
+    data = _References(paths, label_targets(decoded, labels).argmax(dim=1).tolist(), config, library)
     loader = DataLoader(data, config.batch_size, shuffle=True, num_workers=workers, persistent_workers=workers > 0)
 
     def feed(number: int) -> Iterator[tuple[Tensor, Tensor]]:  # noqa: ARG001 - what is random is the workers' own

@@ -8,7 +8,7 @@ random weights by the command that users have, with the same settings and seeds.
 import argparse
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import permutations
 from pathlib import Path
 from statistics import mean, stdev
@@ -63,11 +63,11 @@ def main() -> None:
     )
 
 
-def write_clips(folder: Path, counts: dict[str, int]) -> Path:
+def write_clips(folder: Path, counts: dict[str, int], orders: Sequence[str] = ORDERS) -> Path:
     """So many clips of each order for each part; ``clips.csv`` lists those to train with, ``test.csv`` those to measure on."""
     folder.mkdir(parents=True)
     rows = []
-    for label, order in enumerate(ORDERS):
+    for label, order in enumerate(orders):
         parts = [part for part, count in counts.items() for _ in range(count)]
         for number, part in enumerate(parts):
             name = f"{order}_{number}.mp4"

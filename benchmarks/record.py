@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from training.processor import processor_name
+
 RESULTS = Path(__file__).parent / "results"
 _LIBRARIES = (
     "av",
@@ -55,7 +57,7 @@ def _without_folders(argument: str) -> str:
 def machine() -> dict[str, Any]:
     """What the figures depend on."""
     return {
-        "processor": _processor(),
+        "processor": processor_name(),
         "cores": len(os.sched_getaffinity(0)),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
         **({"gpu": gpu} if (gpu := _gpu()) else {}),
@@ -64,13 +66,6 @@ def machine() -> dict[str, Any]:
         "libraries": {name: version for name in _LIBRARIES if (version := _version(name))},
         "load_before": round(os.getloadavg()[0], 2),
     }
-
-
-def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.split(":", 1)[1].strip()
-    return platform.processor()
 
 
 def _gpu() -> str:

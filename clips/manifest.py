@@ -14,6 +14,10 @@ ModelName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}
 FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Precision = Literal["fp32", "fp16", "int8"]
+Quantisation = Literal["u8s8", "s8s8"]
+"""Bytes of activations and of weights: ``u8s8`` for CPUs; ``s8s8``, with zero points of 0 throughout, for TensorRT."""
+TaskName = Literal["single_label", "multi_label"]
+"""Whether a video has one label, or any number of them."""
 
 
 class _Record(BaseModel):
@@ -27,12 +31,14 @@ class Variant(_Record):
     precision: Precision
     sha256: Sha256
     size_bytes: int
+    quantisation: Quantisation | None = None
+    """INT8 alone; manifests of before it was written down have None there too, for ``u8s8``."""
     max_abs_difference: float
     """Largest difference of a probability against torch in fp32, over the clips of the parity check."""
     accuracy: float | None = None
-    """Top-1 on the validation clips, 0 to 1, measured with this file."""
+    """Top-1 on the validation clips, 0 to 1, measured with this file; of a multi_label model the mean average precision."""
     accuracy_drop: float | None = None
-    """Top-1 of torch in fp32 minus top-1 of this file, 0 to 1."""
+    """The same of torch in fp32 minus that of this file, 0 to 1."""
 
 
 class GoldenClip(_Record):
@@ -68,7 +74,7 @@ class Manifest(_Record):
     schema_version: Literal[1] = 1
     name: ModelName
     version: int = Field(ge=1)
-    task: Literal["single_label", "multi_label"] = "single_label"
+    task: TaskName = "single_label"
     labels: list[str] = Field(min_length=2)
     """In the order of the model's output."""
     clip_spec: ClipSpec

@@ -1,6 +1,8 @@
 """A published model small enough for tests: it names the colour of a video.
 
 uint8 clips -> mean over time and space -> softmax:   red | green | blue
+
+``publish(..., thresholds=[0.5, 0.5, 0.5])`` gives it tags: yellow is red and green, and black is none of them.
 """
 
 from datetime import UTC, datetime
@@ -23,7 +25,9 @@ SHARPNESS = 10.0
 _WORK_SIZE = 512
 
 
-def colour_graph(spec: ClipSpec = SPEC, work: int = 0, sharpness: float = SHARPNESS) -> onnx.ModelProto:
+def colour_graph(
+    spec: ClipSpec = SPEC, work: int = 0, sharpness: float = SHARPNESS, *, gives_tags: bool = False
+) -> onnx.ModelProto:
     """The graph of the contract. ``work`` multiplications of 512 x 512 matrices make every run slower.
 
     The higher ``sharpness`` is, the surer the model: versions with different ones can be told apart by their probabilities.
@@ -39,7 +43,13 @@ def colour_graph(spec: ClipSpec = SPEC, work: int = 0, sharpness: float = SHARPN
     ]
     if work:
         nodes += _busy_nodes(constants, work)
-    nodes.append(helper.make_node("Softmax", ["busy_logits" if work else "logits"], ["probabilities"], axis=-1))
+    logits = "busy_logits" if work else "logits"
+    if gives_tags:
+        constants["half"] = np.full((1, 3), sharpness / 2, np.float32)
+        nodes.append(helper.make_node("Sub", [logits, "half"], ["tag_logits"]))
+        nodes.append(helper.make_node("Sigmoid", ["tag_logits"], ["probabilities"]))
+    else:
+        nodes.append(helper.make_node("Softmax", [logits], ["probabilities"], axis=-1))
     graph = helper.make_graph(
         nodes,
         "colours",
@@ -76,16 +86,21 @@ def publish(
     work: int = 0,
     sharpness: float = SHARPNESS,
     graph: onnx.ModelProto | None = None,
+    thresholds: list[float] | None = None,
 ) -> Path:
-    """Write ``repository/name/version`` and return it. Its golden clip is a red video; ``graph`` replaces the usual one."""
+    """Write ``repository/name/version`` and return it. Its golden clip is a red video; ``graph`` replaces the usual one.
+
+    With ``thresholds`` its labels are tags.
+    """
     folder = repository / name / str(version)
     folder.mkdir(parents=True)
-    data = (graph or colour_graph(work=work, sharpness=sharpness)).SerializeToString()
+    usual = colour_graph(work=work, sharpness=sharpness, gives_tags=thresholds is not None)
+    data = (graph or usual).SerializeToString()
     for precision in precisions:
         (folder / FILES[precision]).write_bytes(data)
     golden = solid_video(RED)
     (folder / "golden.mp4").write_bytes(golden)
-    manifest(name, version, precisions, data, golden, sharpness=sharpness).write(folder)
+    manifest(name, version, precisions, data, golden, sharpness=sharpness, thresholds=thresholds).write(folder)
     return folder
 
 
@@ -97,12 +112,15 @@ def manifest(
     golden: bytes,
     *,
     sharpness: float = SHARPNESS,
+    thresholds: list[float] | None = None,
 ) -> Manifest:
     """The manifest that fits the files."""
-    probabilities = golden_probabilities(golden, sharpness)
+    probabilities = golden_probabilities(golden, sharpness) if thresholds is None else tag_probabilities(golden, sharpness)
     return Manifest(
         name=name,
         version=version,
+        task="single_label" if thresholds is None else "multi_label",
+        thresholds=thresholds,
         labels=LABELS,
         clip_spec=SPEC,
         variants=[
@@ -139,6 +157,16 @@ def manifest(
 
 def golden_probabilities(video: bytes, sharpness: float = SHARPNESS) -> list[float]:
     """What the graph computes, computed by hand."""
-    logits = load_clip(video, SPEC).frames.mean((0, 1, 2), dtype=np.float64) * sharpness / 255
+    logits = _logits(video, sharpness)
     exponentials = np.exp(logits - logits.max())
     return [float(p) for p in exponentials / exponentials.sum()]
+
+
+def tag_probabilities(video: bytes, sharpness: float = SHARPNESS) -> list[float]:
+    """The same of the graph that gives tags."""
+    return [float(p) for p in 1 / (1 + np.exp(sharpness / 2 - _logits(video, sharpness)))]
+
+
+def _logits(video: bytes, sharpness: float) -> np.ndarray:
+    logits: np.ndarray = load_clip(video, SPEC).frames.mean((0, 1, 2), dtype=np.float64) * sharpness / 255
+    return logits

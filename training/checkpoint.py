@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,8 @@ class Checkpoint:
     metrics: dict[str, float]
     training: dict[str, Any] = field(default_factory=dict)
     """``last.pt`` alone: what it takes to go on (raw weights, optimiser, moving average, results so far)."""
+    thresholds: list[float] | None = None
+    """``best.pt`` of a multi_label run alone: the probability from which each tag counts, tuned on the validation clips."""
 
     def save(self, file: Path) -> None:
         """Write by one atomic rename: an interrupted save leaves the old file."""
@@ -56,7 +58,7 @@ class Checkpoint:
         Raises: CommandError: the file is missing or is something else.
         """
         content = read_torch_file(file)
-        missing = [item.name for item in fields(cls) if item.name not in content]
+        missing = [item.name for item in fields(cls) if item.default is MISSING and item.name not in content]
         if missing:
             raise CommandError(f"{file} is not a checkpoint of `clipserve train`: it has no {missing[0]!r}")
         checkpoint = cls(**{str(key): value for key, value in content.items() if key in {f.name for f in fields(cls)}})  # type: ignore[arg-type]

@@ -15,15 +15,21 @@ from statistics import mean, stdev
 from typing import Any
 
 from clips.errors import CommandError, UsageError
-from training.config import TrainingConfig
+from clips.manifest import TaskName
+from training.config import NOT_THE_OUTCOME, TrainingConfig
 from training.page import page, picture
 from training.plots import Curve, curves_figure
 from training.run_folder import RunFolder
 
 EXAMPLE = "clipserve compare runs/average/1 runs/lstm/1 runs/lstm/2 --report runs.html"
 
-_FIGURES = {"accuracy": "accuracy", "macro_f1": "macro-F1", "balanced_accuracy": "balanced", "loss": "loss"}
-_NOT_COMPARED = {"name", "seed", "workers", "device"}
+_FIGURES: dict[TaskName, dict[str, str]] = {
+    "single_label": {"accuracy": "accuracy", "macro_f1": "macro-F1", "balanced_accuracy": "balanced", "loss": "loss"},
+    "multi_label": {"mean_average_precision": "mAP", "macro_f1": "macro-F1", "exact_match": "exact match", "loss": "loss"},
+}
+"""In ``summary.json``, with what they are called."""
+_SCORES: dict[TaskName, str] = {"single_label": "macro_f1", "multi_label": "mean_average_precision"}
+_NOT_COMPARED = {"name", "seed", *NOT_THE_OUTCOME}
 
 
 @dataclass(frozen=True)
@@ -70,8 +76,10 @@ def read_run(path: Path) -> FinishedRun:
 def grouped(runs: Sequence[FinishedRun]) -> dict[str, list[FinishedRun]]:
     """Runs that differ in their seed alone, under the name of their model, which gets a number where settings differ too.
 
-    Raises: UsageError: one is given twice. CommandError: they were measured on different numbers of clips.
+    Raises: UsageError: one is given twice. CommandError: they were measured on different numbers of clips, or some give tags.
     """
+    if len({run.config.task for run in runs}) > 1:
+        raise CommandError("some runs give one label and others give tags: their figures cannot be compared")
     if len({run.path.resolve() for run in runs}) < len(runs):
         raise UsageError("a run is given twice")
     sizes = {run.summary["val_clips"]: run.path for run in runs}
@@ -97,15 +105,22 @@ def differing(groups: dict[str, list[FinishedRun]]) -> list[str]:
 
 
 def table(groups: dict[str, list[FinishedRun]], settings: Sequence[str]) -> tuple[list[str], list[list[str]]]:
-    """A header and a line for each group, the best by macro-F1 first."""
-    header = ["run", "seeds", *_FIGURES.values(), "seconds", *settings]
-    ordered = sorted(groups.items(), key=lambda group: -mean(run.summary["macro_f1"] for run in group[1]))
+    """A header and a line for each group, the best by their score first."""
+    task = _task(groups)
+    names = _FIGURES[task]
+    header = ["run", "seeds", *names.values(), "seconds", *settings]
+    ordered = sorted(groups.items(), key=lambda group: -mean(run.summary[_SCORES[task]] for run in group[1]))
     rows = []
     for name, members in ordered:
-        figures = [_figure([run.summary[figure] for run in members]) for figure in _FIGURES]
+        figures = [_figure([run.summary[figure] for run in members]) for figure in names]
         seconds = f"{mean(run.summary['training_seconds'] for run in members):.0f}"
         rows.append([name, str(len(members)), *figures, seconds, *(str(getattr(members[0].config, s)) for s in settings)])
     return header, rows
+
+
+def _task(groups: dict[str, list[FinishedRun]]) -> TaskName:
+    """Of all of them."""
+    return next(iter(groups.values()))[0].config.task
 
 
 def _figure(values: Sequence[float]) -> str:
@@ -113,12 +128,14 @@ def _figure(values: Sequence[float]) -> str:
 
 
 def _page(groups: dict[str, list[FinishedRun]], header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    task = _task(groups)
+    column = f"val_{_SCORES[task]}"
     curves = [
-        Curve(name, [int(row["epoch"]) for row in run.epochs], [float(row["val_macro_f1"]) for row in run.epochs])
+        Curve(name, [int(row["epoch"]) for row in run.epochs], [float(row[column]) for row in run.epochs])
         for name, members in groups.items()
         for run in members
     ]
     cells = "".join(f"<th>{escape(cell)}</th>" for cell in header)
     lines = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    figure = picture(curves_figure(curves, "macro-F1 on validation clips"))
+    figure = picture(curves_figure(curves, f"{_FIGURES[task][_SCORES[task]]} on validation clips"))
     return page("runs", [f"<h1>Runs</h1><table><tr>{cells}</tr>{lines}</table>", figure])

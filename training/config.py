@@ -5,11 +5,15 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from clips import ClipSpec
-from clips.manifest import ModelName
+from clips.manifest import ModelName, TaskName
 from training.architecture import Architecture, Backbone, Temporal
+from training.augment import Augmentation
 from training.device import DeviceName, Precision
 from training.losses import LossName
 from training.model import BatchNorm
+
+NOT_THE_OUTCOME = {"device", "workers", "feature_cache", "tensorboard", "mlflow"}
+"""Settings that decide nothing of what is learnt: they may change where a run goes on, and are not compared."""
 
 
 class TrainingConfig(BaseModel):
@@ -20,8 +24,12 @@ class TrainingConfig(BaseModel):
     name: ModelName
     dataset: str
     """Folder or CSV file, as given."""
-    preset: Literal["finetune", "baseline"] = "finetune"
+    preset: Literal["finetune", "baseline", "probe"] = "finetune"
 
+    task: TaskName = Field(
+        "single_label",
+        description="one label a clip; or any number of tags, such as wave|smile in the column `label` of a CSV file",
+    )
     weights: str = Field("imagenet", description="start from `imagenet`, `none`, a checkpoint file or a run folder")
     seed: int = Field(0, ge=0, description="of the split, the start weights and the augmentation")
     val_fraction: float = Field(0.2, gt=0, le=0.5, description="share of the clips held back where the data gives no split")
@@ -46,7 +54,7 @@ class TrainingConfig(BaseModel):
 
     batch_size: int = Field(16, ge=1, description="clips per step, of all processes together")
     epochs: int = Field(20, ge=0, description="passes over the clips that train the deeper layers (and the head)")
-    patience: int = Field(6, ge=0, description="stop after this many epochs without a better macro-F1; 0 = never")
+    patience: int = Field(6, ge=0, description="stop after this many epochs without a better macro-F1 (tags: mAP); 0 = never")
     optimiser: Literal["sgd", "adamw"] = Field("sgd", description="of the main stage")
     learning_rate: float = Field(5e-3, gt=0, description="of the head in the main stage")
     stage_decay: float = Field(0.4, gt=0, le=1, description="learning rate of each deeper stage over that of the one above")
@@ -70,6 +78,9 @@ class TrainingConfig(BaseModel):
     head_epochs: int = Field(40, ge=0, description="epochs of the head alone, on stored features, before the main stage")
     head_learning_rate: float = Field(1e-3, gt=0, description="of the head alone (AdamW)")
     head_views: int = Field(3, ge=1, le=16, description="augmented views of each clip whose features are stored")
+    feature_cache: str = Field(
+        "", description="folder that keeps those features for other runs; it may be removed at any time; empty = none"
+    )
 
     teacher: str = Field("", description="checkpoint of a trained model to learn from, beside the labels (distillation)")
     teacher_temperature: float = Field(4.0, gt=0, description="the higher, the more of its second thoughts count")
@@ -77,8 +88,15 @@ class TrainingConfig(BaseModel):
     teacher_feature_weight: float = Field(0.0, ge=0, description="of which clips it finds alike; 3000 in its paper")
 
     dropout: float = Field(0.5, ge=0, lt=1, description="before the head")
-    label_smoothing: float = Field(0.1, ge=0, lt=1, description="probability taken from the label for all others")
-    loss: LossName = Field("cross_entropy", description="what is made small; `focal` looks away from what is easy")
+    label_smoothing: float = Field(
+        0.1,
+        ge=0,
+        lt=1,
+        description="probability taken from the label for all others; of tags, from yes for no and from no for yes",
+    )
+    loss: LossName = Field(
+        "cross_entropy", description="what is made small (of tags, the binary form); `focal` looks away from what is easy"
+    )
     focal_gamma: float = Field(2.0, ge=0, description="of the focal loss: the higher, the less an easy clip counts")
     balanced_sampling: bool = Field(False, description="draw every label equally often, in place of every clip once")
     class_balance: bool = Field(True, description="weigh classes by rarity where the largest has 1.5 times the smallest")
@@ -96,6 +114,8 @@ class TrainingConfig(BaseModel):
     hours: float = Field(
         0.0, ge=0, description="time for all epochs; the learning rate then falls with the time that has passed; 0 = any"
     )
+    tensorboard: bool = Field(False, description="record the epochs for TensorBoard too, in the run folder")
+    mlflow: bool = Field(False, description="record the epochs with MLflow too, where MLFLOW_TRACKING_URI says")
     device: DeviceName = Field("auto", description="where to train")
     workers: int = Field(-1, ge=-1, description="processes that decode; 0 = in this one, -1 = one per core, 8 at most")
 
@@ -120,6 +140,11 @@ class TrainingConfig(BaseModel):
         size = self.size if self.crop_scale_min == 1 else round(self.size * 1.15)
         frames = self.num_frames * self.frame_choices
         return ClipSpec(num_frames=frames, height=size, width=size, fit=self.fit, sampling=self.sampling)
+
+    @property
+    def augmentation(self) -> Augmentation:
+        """Of training clips."""
+        return Augmentation(self.size, self.flip, self.crop_scale_min, self.colour, self.rand_augment)
 
     @property
     def architecture(self) -> Architecture:

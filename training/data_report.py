@@ -16,12 +16,13 @@ THUMBNAILS = 8
 def data_report(dataset: Dataset, inspected: Sequence[Inspected], found: Sequence[Finding]) -> str:
     """The page."""
     facts = [one.facts for one in inspected if one.facts]
-    counts = Counter(clip.label for clip in dataset.clips)
+    counts = Counter(label for clip in dataset.clips for label in clip.labels)
     sizes = Counter(f"{each.width} x {each.height}" for each in facts)
     sections = [
-        f"<h1>{escape(dataset.name)}</h1><p>{len(dataset.clips)} clips, {len(dataset.labels)} classes, groups "
+        f"<h1>{escape(dataset.name)}</h1><p>{len(dataset.clips)} clips, {dataset.counted_labels}, groups "
         f"{escape(dataset.grouping)}<br><small>fingerprint {dataset.fingerprint()}</small></p>",
-        "<h2>Clips of each class</h2>" + picture(counts_figure([(label, counts[label]) for label in dataset.labels], "clips")),
+        f"<h2>Clips of each {dataset.noun}</h2>"
+        + picture(counts_figure([(label, counts[label]) for label in dataset.labels], "clips")),
         "<h2>Lengths</h2>" + picture(histogram_figure([each.duration_seconds for each in facts], "seconds")),
         f"<h2>Sizes and codecs</h2>{_table('size, px', sizes)}{_table('codec', Counter(each.codec for each in facts))}",
         f"<h2>Findings</h2>{_findings(found)}",
@@ -46,8 +47,8 @@ def _findings(found: Sequence[Finding]) -> str:
 
 
 def _pictures(label: str, inspected: Sequence[Inspected]) -> str:
-    """Evenly over the clips of the class, so that no one person fills the row."""
-    ours = [one for one in inspected if one.clip.label == label and one.thumbnail is not None]
+    """Evenly over the clips of the label, so that no one person fills the row."""
+    ours = [one for one in inspected if label in one.clip.labels and one.thumbnail is not None]
     chosen = ours[:: max(1, len(ours) // THUMBNAILS)][:THUMBNAILS]
     shown = "".join(
         f"<figure>{image(one.thumbnail, 'middle of the clip')}<figcaption>{escape(one.clip.name)}</figcaption></figure>"

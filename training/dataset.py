@@ -5,7 +5,8 @@
     FOLDER/squat/c.mp4         squat/c.mp4,squat,ben,val
 
 ``group`` names what must stay together in one part of the split, such as the person or the recording. ``group`` and
-``split`` are optional; paths are relative to the CSV file.
+``split`` are optional; paths are relative to the CSV file. For a multi_label task ``label`` holds any number of tags with
+``|`` between them: ``wave|smile``, or nothing.
 """
 
 import csv
@@ -18,6 +19,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
 from clips.errors import CommandError, UsageError
+from clips.manifest import TaskName
+from training.tags import joined, parse_tags
 
 Part = Literal["train", "val"]
 
@@ -33,20 +36,29 @@ class Row(NamedTuple):
     label: str
     group: str
     part: str
+    tags: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
 class LabelledClip:
-    """One file with its label."""
+    """One file with its label, or its tags."""
 
     path: Path
     name: str
     """Path relative to the data set's folder, with forward slashes."""
     label: str
+    """Tags joined by ``|`` where the task is multi_label."""
     group: str
     part: Part | None
     sha256: str
     """Of the file's content."""
+    tags: tuple[str, ...] | None = None
+    """multi_label alone: sorted; a clip may have none."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """All that the clip has: its one label, or its tags."""
+        return (self.label,) if self.tags is None else self.tags
 
 
 @dataclass(frozen=True)
@@ -57,11 +69,22 @@ class Dataset:
     clips: tuple[LabelledClip, ...]
     grouping: str
     """How groups were found, in words."""
+    task: TaskName = "single_label"
 
     @property
     def labels(self) -> list[str]:
-        """Distinct labels, sorted: the order of the model's output."""
-        return sorted({clip.label for clip in self.clips})
+        """Distinct labels or tags, sorted: the order of the model's output."""
+        return sorted({label for clip in self.clips for label in clip.labels})
+
+    @property
+    def noun(self) -> str:
+        """What a label is called: ``class`` or ``tag``."""
+        return "class" if self.task == "single_label" else "tag"
+
+    @property
+    def counted_labels(self) -> str:
+        """Such as ``10 classes`` or ``7 tags``."""
+        return f"{len(self.labels)} {'classes' if self.task == 'single_label' else 'tags'}"
 
     def part(self, part: Part) -> list[LabelledClip]:
         """The clips of one part of the split."""
@@ -73,28 +96,34 @@ class Dataset:
         return hashlib.sha256(repr(rows).encode()).hexdigest()
 
 
-def read_dataset(source: Path) -> Dataset:
+def read_dataset(source: Path, task: TaskName = "single_label") -> Dataset:
     """The labelled clips of a folder or CSV file; nothing is decoded.
 
-    Raises: UsageError: ``source`` is not there. CommandError: it holds no usable list of clips.
+    Raises: UsageError: ``source`` is not there, or is a folder where clips have tags. CommandError: it holds no usable list
+        of clips.
     """
     if not source.exists():
         raise UsageError(f"{source} does not exist; give a folder of class folders or a CSV file with the columns path,label")
-    rows = list(_csv_rows(source) if source.is_file() else _folder_rows(source))
+    if task == "multi_label" and source.is_dir():
+        raise UsageError(
+            f"{source} is a folder, in which each clip has one label; for --task multi_label write a CSV file with the columns "
+            "path,label and tags such as wave|smile under `label`"
+        )
+    rows = list(_csv_rows(source, task) if source.is_file() else _folder_rows(source))
     if not rows:
         raise CommandError(f"{source} holds no clips; expected one folder per class with video files in it")
     twice = [name for name, count in Counter(row.name for row in rows).items() if count > 1]
     if twice:
         raise CommandError(f"{source} lists {twice[0]} more than once")
-    return _dataset(source, sorted(rows, key=lambda row: row.name))
+    return _dataset(source, sorted(rows, key=lambda row: row.name), task)
 
 
-def _dataset(source: Path, rows: list[Row]) -> Dataset:
+def _dataset(source: Path, rows: list[Row], task: TaskName) -> Dataset:
     given = any(row.group for row in rows)
     ucf = not given and all(_UCF_NAME.match(row.path.stem) for row in rows)
     clips = tuple(_labelled_clip(row, ucf) for row in rows)
     grouping = "from the column `group`" if given else "from names like v_Class_g01_c01" if ucf else "each clip is its own"
-    return Dataset(source.resolve().parent.name if source.is_file() else source.resolve().name, clips, grouping)
+    return Dataset(source.resolve().parent.name if source.is_file() else source.resolve().name, clips, grouping, task)
 
 
 def _labelled_clip(row: Row, ucf: bool) -> LabelledClip:
@@ -107,7 +136,7 @@ def _labelled_clip(row: Row, ucf: bool) -> LabelledClip:
     # a clip without a group is grouped by content, so that copies of one file stay together
     group = match.group(1) if match else row.group or sha256[:16]
     part: Part | None = "train" if row.part == "train" else "val" if row.part == "val" else None
-    return LabelledClip(row.path, row.name, row.label, group, part, sha256)
+    return LabelledClip(row.path, row.name, row.label, group, part, sha256, row.tags)
 
 
 def _folder_rows(folder: Path) -> Iterable[Row]:
@@ -120,17 +149,27 @@ def _folder_rows(folder: Path) -> Iterable[Row]:
             yield from (Row(file, f"{class_folder.name}/{file.name}", class_folder.name, "", "") for file in files)
 
 
-def _csv_rows(file: Path) -> Iterable[Row]:
+def _csv_rows(file: Path, task: TaskName) -> Iterable[Row]:
     try:
         lines = list(csv.DictReader(file.read_text(encoding="utf-8-sig").splitlines()))
     except (OSError, UnicodeDecodeError, csv.Error) as problem:
         raise CommandError(f"{file} is not a readable CSV file in UTF-8") from problem
     for number, line in enumerate(lines, start=2):
         path, label, group, part = ((line.get(column) or "").strip() for column in ("path", "label", "group", "split"))
-        if not path or not label:
+        tags = _tags(line.get("label"), f"{file}, line {number}") if task == "multi_label" else None
+        if not path or (tags is None and not label):
             raise CommandError(f"{file}, line {number}: the columns `path` and `label` must both be filled")
         if part and part not in get_args(Part):
             raise CommandError(f"{file}, line {number}: split is {part!r}; it must be train or val")
         if not (file.parent / path).is_file():
             raise CommandError(f"{file}, line {number}: there is no file {path} beside the CSV file")
-        yield Row(file.parent / path, Path(path).as_posix(), label, group, part)
+        yield Row(file.parent / path, Path(path).as_posix(), label if tags is None else joined(tags), group, part, tags)
+
+
+def _tags(field: str | None, place: str) -> tuple[str, ...]:
+    if field is None:
+        raise CommandError(f"{place}: there is no column `label`; it may be empty, but it must be there")
+    try:
+        return parse_tags(field)
+    except ValueError as problem:
+        raise CommandError(f"{place}: {problem}") from problem

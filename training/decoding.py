@@ -40,17 +40,17 @@ class DecodedClips:
     frames: NDArray[np.uint8]
     """Shape (rows, frames, height, width, 3), mapped from a file."""
 
+    @classmethod
+    def without_frames(cls, clips: list[LabelledClip], spec: ClipSpec) -> "DecodedClips":
+        """Clips whose frames nobody needs; to read one raises IndexError."""
+        return cls(clips, np.arange(len(clips)), np.empty((0, *spec.shape), np.uint8))
+
     def __len__(self) -> int:
         return len(self.clips)
 
     def read(self, indices: Sequence[int] | NDArray[np.int64]) -> NDArray[np.uint8]:
         """Copies of some clips: (len(indices), frames, height, width, 3), uint8."""
         return np.stack([self.frames[row] for row in self.rows[np.asarray(indices)]])
-
-    def targets(self, labels: list[str]) -> NDArray[np.int64]:
-        """Index of each clip's label in ``labels``."""
-        positions = {label: i for i, label in enumerate(labels)}
-        return np.array([positions[clip.label] for clip in self.clips], dtype=np.int64)
 
 
 def decode_clips(
@@ -122,7 +122,9 @@ def _result(job: Future[Any]) -> SkippedClip | None:
 
 
 def _check_classes(clips: Sequence[LabelledClip], problems: dict[int, SkippedClip]) -> None:
-    lost = sorted({clip.label for clip in clips} - {clip.label for row, clip in enumerate(clips) if row not in problems})
+    decoded = {label for row, clip in enumerate(clips) if row not in problems for label in clip.labels}
+    lost = sorted({label for clip in clips for label in clip.labels} - decoded)
     if lost:
-        first = next(problems[row] for row in sorted(problems) if problems[row].label == lost[0])
-        raise CommandError(f"no clip of class {lost[0]} can be decoded; {first.name}: {first.message} ({first.code})")
+        first = next(problems[row] for row in sorted(problems) if lost[0] in clips[row].labels)
+        noun = "class" if clips[0].tags is None else "tag"
+        raise CommandError(f"no clip of {noun} {lost[0]} can be decoded; {first.name}: {first.message} ({first.code})")

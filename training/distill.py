@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, get_args
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +22,7 @@ from torch.optim import AdamW, Optimizer
 from tqdm import tqdm
 
 from clips.errors import CommandError, UsageError
+from clips.manifest import TaskName
 from training.dataset import read_dataset
 from training.device import Device, choose_device
 from training.optimiser import parameter_groups
@@ -81,6 +82,9 @@ class DistillConfig(BaseModel):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("data", type=Path, help="folder of class folders or CSV file; only its training part is used")
+    parser.add_argument(
+        "--task", choices=get_args(TaskName), default="single_label", help="what is in DATA (default: %(default)s)"
+    )
     parser.add_argument("--pictures", type=Path, help="folder of other JPEG or PNG pictures, searched with its subfolders")
     parser.add_argument(
         "--output", type=Path, default=Path("runs/backbone"), help="folder for the weights (default: %(default)s)"
@@ -107,7 +111,7 @@ def run(args: argparse.Namespace) -> None:
         device = choose_device(args.device, "fp32")
     teacher = EfficientNetLite2()
     print(f"device: {device.note}", flush=True)
-    dataset = split_dataset(read_dataset(args.data), config.seed)
+    dataset = split_dataset(read_dataset(args.data, args.task), config.seed)
     pictures = read_pictures(args.pictures) if args.pictures else []
     output.mkdir(parents=True, exist_ok=True)
     (output / "config.json").write_text(config.model_dump_json(indent=2) + "\n")

@@ -1,26 +1,28 @@
 """Measure a checkpoint or a published model on labelled clips.
 
 MODEL is best.pt or last.pt of a run, models/NAME/VERSION, or models/NAME for its newest version. DATA is a folder of
-class folders or a CSV file. Of the data that the model was trained on, only the clips that were held back count
-(--split val); other data counts as a whole.
+class folders or a CSV file; for a model that gives tags, a CSV file with tags. Of the data that the model was trained on,
+only the clips that were held back count (--split val); other data counts as a whole.
 """
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import get_args
 
-from clips.errors import CommandError
+from clips.errors import CommandError, UsageError
 from clips.manifest import Precision
 from training.dataset import Dataset, LabelledClip, read_dataset
 from training.decoding import decode_clips
-from training.evaluation import Evaluation, evaluated
-from training.html_report import html_report
-from training.metrics_table import evaluation_text
 from training.model_source import TrainedModel, open_model
 from training.multi_view import Views, classify_views
+from training.robustness import RobustnessRow, robustness
+from training.robustness_report import robustness_section, robustness_text
 from training.split import split_dataset
+from training.targets import label_targets
+from training.task import AnyEvaluation
 
 EXAMPLE = "clipserve evaluate models/my-model/1 my-clips"
 
@@ -34,6 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--clips", type=int, default=1, metavar="N", help="views of each clip in time, averaged [1]")
     parser.add_argument("--crops", type=int, default=1, choices=(1, 3, 5), help="views of each clip in space, averaged [1]")
     parser.add_argument(
+        "--robustness",
+        action="store_true",
+        help="measure poorer videos too, and a checkpoint with other numbers of frames and other sizes",
+    )
+    parser.add_argument(
         "--report", type=Path, metavar="FILE.html", help="write figures, plots and the worst mistakes as a page"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE as well")
@@ -42,23 +49,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Print the figures. Raises: CommandError, UsageError."""
+    if args.robustness and (args.clips, args.crops) != (1, 1):
+        raise UsageError("--robustness looks at each clip once; leave out --clips and --crops")
     model = open_model(args.model, args.variant)
-    chosen, which = _choose_clips(read_dataset(args.data), model, args.split)
+    task = model.task
+    chosen, which = _choose_clips(read_dataset(args.data, task.name), model, args.split)
     views = Views(args.clips, args.crops)
     with TemporaryDirectory() as folder:
         stored = views.stored(model.spec)
         decoded, skipped = decode_clips(chosen, stored, Path(folder) / "clips.dat", args.workers, "decoding")
         probabilities = classify_views(decoded, model.classify, model.spec, views, "classifying")
-        evaluation = evaluated(probabilities, decoded.targets(model.labels), model.labels, decoded.clips)
+        truth = task.truth(label_targets(decoded, model.labels)).numpy()
+        evaluation = task.evaluated(probabilities, truth, model.labels, decoded.clips, model.thresholds)
         for clip in skipped:
             print(f"skipped: {clip.name}: {clip.message} ({clip.code})")
         data = f"{args.data}, {which}, {len(decoded)} clips of {evaluation.groups} groups, {len(skipped)} skipped"
         print(f"model: {model.title}\ndata: {data}\nviews: {args.clips} in time, {args.crops} in space\n")
-        print(evaluation_text(evaluation, model.labels))
+        print(task.evaluation_text(evaluation, model.labels))
+        rows = robustness(model, decoded.clips, evaluation.metrics, args.workers) if args.robustness else []
+        if rows:
+            print("\n" + robustness_text(rows))
         if args.json:
-            _write_json(args.json, model, evaluation, [str(args.data), which])
+            _write_json(args.json, model, evaluation, [str(args.data), which], rows)
         if args.report:
-            args.report.write_text(html_report(evaluation, model.labels, decoded, (model.title, data)), encoding="utf-8")
+            more = [robustness_section(rows)] if rows else []
+            page = task.evaluation_page(evaluation, model.labels, decoded, (model.title, data), more)
+            args.report.write_text(page, encoding="utf-8")
             print(f"\nreport: {args.report}")
 
 
@@ -88,6 +104,10 @@ def _try_split(dataset: Dataset, model: TrainedModel) -> Dataset | None:
         return None
 
 
-def _write_json(file: Path, model: TrainedModel, evaluation: Evaluation, data: list[str]) -> None:
+def _write_json(
+    file: Path, model: TrainedModel, evaluation: AnyEvaluation, data: list[str], rows: Sequence[RobustnessRow]
+) -> None:
     content = {"model": model.title, "data": data[0], "clips_used": data[1], "labels": model.labels, **evaluation.as_dict()}
+    if rows:
+        content["robustness"] = [row.as_dict() for row in rows]
     file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -60,7 +60,11 @@ class Evaluation:
 
 
 def evaluated(
-    probabilities: NDArray[np.float32], targets: Targets, labels: list[str], clips: Sequence[LabelledClip]
+    probabilities: NDArray[np.float32],
+    targets: Targets,
+    labels: list[str],
+    clips: Sequence[LabelledClip],
+    thresholds: None = None,  # noqa: ARG001 - of tags alone
 ) -> Evaluation:
     """``probabilities`` (clips, labels), ``targets`` and ``clips`` (clips,)."""
     temperature = fit_temperature(probabilities, targets)

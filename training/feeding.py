@@ -7,8 +7,7 @@ A training clip is stored with several frames per segment, of which each epoch d
     one epoch    |     x | x     |   x   |
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
 from math import ceil
@@ -16,17 +15,16 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 
 from training.augment import Augmentation
 from training.batch_part import BatchPart
+from training.dataset import LabelledClip
 from training.decoding import DecodedClips
 from training.mixing import Mixing
 from training.processes import ALONE, Processes
-
-Indices = NDArray[np.int64]
+from training.reading import Indices, chunked, read_ahead
+from training.targets import label_targets
 
 
 class Batch(NamedTuple):
@@ -82,7 +80,7 @@ class ValidationBatches:
     ) -> None:
         self._decoded, self._device = decoded, device
         self.batch_size, self.processes = batch_size, processes
-        self._targets = label_targets(decoded, labels).to(device)
+        self.targets = label_targets(decoded, labels).to(device)
         self._batches = chunked(np.arange(len(decoded)), batch_size)
 
     def __len__(self) -> int:
@@ -91,10 +89,20 @@ class ValidationBatches:
     def clips(self) -> int:
         return len(self._decoded)
 
+    @property
+    def labelled_clips(self) -> list[LabelledClip]:
+        """In their order."""
+        return self._decoded.clips
+
     def one_pass(self, seed: Sequence[int] = (), start: int = 0) -> Iterator[Batch]:  # noqa: ARG002 - nothing is random here
         own = [self._batches[number] for number in self.processes.share(len(self)) if number >= start]
         for indices, frames in read_ahead(own, self._decoded.read):
-            yield Batch(torch.from_numpy(frames).to(self._device), self._targets[indices])
+            yield Batch(torch.from_numpy(frames).to(self._device), self.targets[indices])
+
+    def in_order(self, indices: Indices, seed: Sequence[int] = ()) -> Iterator[Tensor]:  # noqa: ARG002 - as above
+        """Some clips, in this order, in batches of this process alone."""
+        for _, frames in read_ahead(chunked(indices, self.batch_size), self._decoded.read):
+            yield torch.from_numpy(frames).to(self._device)
 
 
 class TrainingBatches:
@@ -104,7 +112,7 @@ class TrainingBatches:
 
     def __init__(self, decoded: DecodedClips, targets: Tensor, batch_size: int, num_frames: int, variety: Variety) -> None:
         """``targets`` (clips, labels), on the device where batches are wanted."""
-        self._decoded, self._targets = decoded, targets
+        self._decoded, self.targets = decoded, targets
         self.batch_size, self._num_frames, self._variety = batch_size, num_frames, variety
 
     def shared_by(self, processes: Processes) -> "TrainingBatches":
@@ -119,6 +127,11 @@ class TrainingBatches:
     def clips(self) -> int:
         return len(self._decoded)
 
+    @property
+    def labelled_clips(self) -> list[LabelledClip]:
+        """In their order."""
+        return self._decoded.clips
+
     def one_pass(self, seed: Sequence[int], start: int = 0) -> Iterator[Batch]:
         random = np.random.default_rng(seed)
         order = self._balanced(random) if self._variety.balanced_sampling else random.permutation(len(self._decoded))
@@ -128,18 +141,25 @@ class TrainingBatches:
         for number, (part, (frames, targets)) in enumerate(zip(parts, stored, strict=True), start=start):
             yield self._batch(frames, targets, part, [*seed, number + 1])  # a 0 at the end would be the order's seed
 
-    def in_order(self, seed: Sequence[int]) -> Iterator[Batch]:
-        """One augmented pass in the order of the clips, none of them mixed; a process takes some of the batches, whole ones."""
-        chunks, numbers = chunked(np.arange(len(self._decoded)), self.batch_size), self.processes.share(len(self))
-        for number, (frames, targets) in zip(numbers, self._stored([chunks[number] for number in numbers]), strict=True):
-            random = np.random.default_rng([*seed, number + 1])
-            drawn = drawn_frames(len(frames), frames.shape[1], self._num_frames, random)
-            yield Batch(self._variety.augmentation(take_frames(frames, drawn), _clip_seeds(len(frames), random)), targets)
+    def in_order(self, indices: Indices, seed: Sequence[int]) -> Iterator[Tensor]:
+        """Some clips, in this order, none of them mixed, in batches of this process alone; what is random depends on a clip's
+        content and ``seed`` alone.
+        """
+        chunks = chunked(indices, self.batch_size)
+        for chunk, (stored, _) in zip(chunks, self._stored(chunks), strict=True):
+            randoms = [np.random.default_rng([*seed, content]) for content in self._content(chunk)]
+            drawn = [drawn_frames(1, stored.shape[1], self._num_frames, random) for random in randoms]
+            seeds = [int(_clip_seeds(1, random)[0]) for random in randoms]
+            yield self._variety.augmentation(take_frames(stored, np.concatenate(drawn)), seeds)
+
+    def _content(self, indices: Indices) -> list[int]:
+        """A number for the content of each clip."""
+        return [int(self._decoded.clips[at].sha256, 16) for at in indices]
 
     def _balanced(self, random: np.random.Generator) -> Indices:
         """As many clips as there are, every label equally often: some clips several times, others not at all."""
-        share = 1 / self._targets.sum(dim=0).clamp(min=1)
-        weights = (self._targets * share).sum(dim=1).double().cpu().numpy()
+        share = 1 / self.targets.sum(dim=0).clamp(min=1)
+        weights = (self.targets * share).sum(dim=1).double().cpu().numpy()
         return random.choice(len(weights), size=len(weights), p=weights / weights.sum())
 
     def _batch(self, stored: Tensor, targets: Tensor, part: BatchPart, seed: Sequence[int]) -> Batch:
@@ -158,14 +178,9 @@ class TrainingBatches:
 
     def _stored(self, batches: list[Indices]) -> Iterator[tuple[Tensor, Tensor]]:
         """Every stored frame (uint8) and the targets of each batch, on the device."""
-        device = self._targets.device
+        device = self.targets.device
         for indices, stored in read_ahead(batches, self._decoded.read):
-            yield torch.from_numpy(stored).to(device, non_blocking=True), self._targets[indices]
-
-
-def label_targets(decoded: DecodedClips, labels: list[str]) -> Tensor:
-    """(clips, labels), float32: 1 for the label of each clip."""
-    return F.one_hot(torch.from_numpy(decoded.targets(labels)), len(labels)).float()
+            yield torch.from_numpy(stored).to(device, non_blocking=True), self.targets[indices]
 
 
 def drawn_frames(clips: int, stored: int, num_frames: int, random: np.random.Generator) -> Indices:
@@ -182,23 +197,3 @@ def take_frames(clips: Tensor, drawn: Indices) -> Tensor:
 
 def _clip_seeds(clips: int, random: np.random.Generator) -> Indices:
     return random.integers(2**62, size=clips)
-
-
-def chunked(order: Indices, size: int) -> list[Indices]:
-    """Batches of ``size``; the last one may be smaller."""
-    return [order[start : start + size] for start in range(0, len(order), size)]
-
-
-def read_ahead(
-    batches: list[Indices], read: Callable[[Indices], NDArray[np.uint8]]
-) -> Iterator[tuple[Indices, NDArray[np.uint8]]]:
-    """Each batch with its frames; the next one is read from disk while the caller works on this one."""
-    if not batches:
-        return
-    with ThreadPoolExecutor(1) as reader:
-        upcoming = reader.submit(read, batches[0])
-        for indices, following in zip(batches, [*batches[1:], None], strict=True):
-            frames = upcoming.result()
-            if following is not None:
-                upcoming = reader.submit(read, following)
-            yield indices, frames

@@ -5,14 +5,12 @@ Every step seeds itself from (seed, epoch, step), so a run that was interrupted,
 
 import math
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import NoReturn
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
@@ -20,19 +18,22 @@ from clips.errors import CommandError
 from training.checkpoint import Checkpoint
 from training.config import TrainingConfig
 from training.device import Device
-from training.features import Feeds
-from training.feeding import Batch, Batches
-from training.history import EpochResult, History, Tally
+from training.feature_batches import Feeds
+from training.feeding import Batch
+from training.history import Tally
 from training.interruption import Interruption
-from training.losses import Loss
-from training.metrics import Metrics, measure
 from training.model import VideoClassifier
 from training.optimiser import freeze
+from training.pace import Pace
+from training.prediction import predict
 from training.processes import ALONE, Processes
+from training.record import Record
 from training.replica import Replica
-from training.run_folder import RunFolder
 from training.stages import Stage, head_stage, main_stage
+from training.task import TASKS, AnyLoss, AnyMetrics
+from training.time_limit import TimeLimit
 from training.trained_teacher import Teacher
+from training.training_state import restore, training_state
 
 
 @dataclass
@@ -41,52 +42,53 @@ class Fit:
 
     model: VideoClassifier
     feeds: Feeds
-    losses: Mapping[str, Loss]
+    losses: Mapping[str, AnyLoss]
     """By stage."""
-    template: Checkpoint
-    """Labels, spec, settings and origin for the checkpoints."""
     config: TrainingConfig
     device: Device
-    run: RunFolder
     interruption: Interruption
-    history: History
+    record: Record
     teacher: Teacher | None = None
     processes: Processes = ALONE
 
     def __post_init__(self) -> None:
         self.scaler = self.device.scaler()
+        self.task = TASKS[self.config.task]
+        self.time_limit = TimeLimit(self.config.hours, self.record.history, self.processes)
 
     def fit(self, resumed: Checkpoint | None = None) -> None:
-        """Train until the last epoch, or until macro-F1 stops rising; ``resumed`` is the ``last.pt`` to go on from.
+        """Train until the last epoch, or until the score stops rising; ``resumed`` is the ``last.pt`` to go on from.
 
         Raises: KeyboardInterrupt: a signal came; ``last.pt`` has all up to its step, but for the head stage, which
             is begun anew. CommandError: the loss diverged.
         """
-        if self.history.epoch < self.config.head_epochs:
+        if self.record.history.epoch < self.config.head_epochs:
             self._run_stage(head_stage(self.model, self.feeds, self.config, self.device, self.interruption.check))
         stage = main_stage(self.model, self.feeds, self.config)
         begun = None
         if resumed is not None and "optimiser" in resumed.training:
-            begun = self._restore(stage, resumed)
+            begun = restore(resumed, stage, self.scaler, self.model)
         self._run_stage(stage, begun)
 
     def _run_stage(self, stage: Stage, begun: Tally | None = None) -> None:
         """All epochs that are left; ``begun``: what was done of the first of them."""
-        for epoch in stage.epochs[max(0, self.history.epoch + 1 - stage.epochs.start) :]:
-            if stage.patience and self.history.epochs_without_gain(stage.name) >= stage.patience:
-                print(f"macro-F1 has not risen for {stage.patience} epochs: stopping early", flush=True)
+        epochs = stage.epochs[max(0, self.record.history.epoch + 1 - stage.epochs.start) :]
+        pace = Pace(len(epochs))
+        for epoch in epochs:
+            if stage.patience and self.record.history.epochs_without_gain(stage.name) >= stage.patience:
+                print(f"{self.task.epoch_result.SCORE} has not risen for {stage.patience} epochs: stopping early", flush=True)
                 break
-            if self._is_out_of_time(stage):
+            if self.time_limit.ends_before_another_epoch(stage.name):
                 print(f"the next epoch would not end within --hours {self.config.hours:g}: stopping", flush=True)
                 break
             tally, begun = begun or Tally(), None
             self._train_epoch(stage, epoch, tally)
             with stage.validated_weights(self.model) as own_weights:
-                self._record(stage, epoch, tally, self._validate(stage))
+                self._record(stage, epoch, tally, self._validate(stage), pace)
                 if stage.saves_every_epoch:
                     self._save_last(stage, own_weights, Tally())
         if not stage.saves_every_epoch:
-            self._save(self._checkpoint({"results": self.history.rows()}, {}), self.run.last)
+            self.record.save_last(self.model, {})
 
     def _train_epoch(self, stage: Stage, epoch: int, tally: Tally) -> None:
         """The steps that are left of an epoch, into ``tally``. Raises: KeyboardInterrupt: a signal came; the step is saved."""
@@ -100,7 +102,7 @@ class Fit:
             before = time.perf_counter()
             for batch in stage.train.one_pass([self.config.seed, epoch], start=tally.steps):
                 torch.manual_seed(_step_seed(self.config.seed, epoch, tally.steps, processes.rank))
-                stage.schedule.set(steps_before + tally.steps // stage.accumulate_steps, self._time_share(tally))
+                stage.schedule.set(steps_before + tally.steps // stage.accumulate_steps, self.time_limit.share(tally))
                 loss, correct, clips = self._step(replica, stage, batch, tally.steps)
                 now = time.perf_counter()
                 tally.add(loss, correct, clips, now - before)
@@ -109,16 +111,6 @@ class Fit:
                 bar.update()
                 if stage.ends_step(tally.steps - 1):  # gradients of half a step are not saved
                     self._check_interruption(stage, tally)
-
-    def _time_share(self, tally: Tally) -> float:
-        """How much of the time for all epochs has passed, by the clock of the first process; 0 where there is no bound."""
-        passed = sum(row.seconds for row in self.history.results) + tally.seconds
-        return self.processes.from_first(lambda: passed / (3600 * self.config.hours)) if self.config.hours else 0.0
-
-    def _is_out_of_time(self, stage: Stage) -> bool:
-        """Whether another epoch as long as the last one of the stage would be too long."""
-        before = [row.seconds for row in self.history.results if row.stage == stage.name]
-        return bool(before) and self._time_share(Tally(seconds=before[-1])) > 1
 
     def _check_interruption(self, stage: Stage, tally: Tally) -> None:
         try:
@@ -129,7 +121,7 @@ class Fit:
                     self._save_last(stage, own_weights, tally)
             raise
 
-    def _step(self, replica: Replica, stage: Stage, batch: Batch, number: int) -> tuple[float, int, int]:
+    def _step(self, replica: Replica, stage: Stage, batch: Batch, number: int) -> tuple[float, float, int]:
         """One batch, and a step of the optimiser where its turn has come.
 
         Returns the mean loss, the clips that were right and all clips, of all processes that share the batch.
@@ -137,7 +129,7 @@ class Fit:
         with replica.accumulating(ends=stage.ends_step(number)):
             logits, loss = replica(stage, batch)
             own = len(batch.targets) if batch.counts else 0
-            right = int((logits.argmax(dim=1) == batch.targets.argmax(dim=1)).sum()) if own else 0
+            right = self.task.right(logits, batch.targets) if own else 0
             loss_sum, correct, clips = stage.train.processes.sums(loss.item() * own, right, own)
             if not math.isfinite(loss_sum):
                 raise CommandError("the loss is no longer a number; lower --learning-rate or use --precision fp32")
@@ -147,7 +139,7 @@ class Fit:
             self.scaler.scale(loss * share).backward()  # type: ignore[no-untyped-call]
         if stage.ends_step(number):
             self._end_step(stage)
-        return loss_sum / clips, int(correct), int(clips)
+        return loss_sum / clips, correct, int(clips)
 
     def _end_step(self, stage: Stage) -> None:
         if self.config.gradient_clip:
@@ -172,49 +164,27 @@ class Fit:
         label_loss = loss(logits, batch.targets)
         return logits, self.teacher.loss(label_loss, logits, features.float(), batch.all_frames)
 
-    def _validate(self, stage: Stage) -> Metrics:
+    def _validate(self, stage: Stage) -> AnyMetrics:
         self.model.eval()
-        probabilities, targets = predict(stage.val, stage.forward, self.device)
-        return self.processes.from_first(lambda: measure(probabilities, targets, self.template.labels))
+        probabilities, truth = predict(stage.val, stage.forward, self.device, self.task)
+        return self.processes.from_first(lambda: self.task.measure(probabilities, truth, self.record.template.labels))
 
-    def _record(self, stage: Stage, epoch: int, tally: Tally, metrics: Metrics) -> None:
-        """A line on the terminal and in ``results.csv``; ``best.pt`` where this epoch is the best."""
+    def _record(self, stage: Stage, epoch: int, tally: Tally, metrics: AnyMetrics, pace: Pace) -> None:
         rate = max(group["lr"] for group in stage.optimiser.param_groups)
-        result = self.processes.from_first(lambda: EpochResult.of(epoch, stage.name, rate, tally, metrics))
-        print(result.line(self.config.total_epochs), flush=True)
-        self.history.results.append(result)
-        if self.history.best is result and (stage.saves_every_epoch or epoch == stage.epochs[-1]):
-            self._save(self._checkpoint({}, metrics.headline()), self.run.best)
-        if self.processes.is_first:
-            self.run.write_results(self.history.rows())
+        of_epoch = self.task.epoch_result.of
+        result = self.processes.from_first(lambda: of_epoch(epoch, stage.name, rate, tally, metrics))  # type: ignore[arg-type]
+        print(result.line(self.config.total_epochs, self._left(stage, pace)), flush=True)
+        may_be_best = stage.saves_every_epoch or epoch == stage.epochs[-1]
+        self.record.add(result, self.model, metrics if may_be_best else None)
+
+    def _left(self, stage: Stage, pace: Pace) -> str:
+        """Unknown while a stage is still to come whose epochs take longer."""
+        left = pace.after_an_epoch()
+        return left if stage.epochs.stop > self.config.total_epochs else ""
 
     def _save_last(self, stage: Stage, own_weights: dict[str, Tensor], tally: Tally) -> None:
-        """Called while the averaged weights are in the model; ``own_weights`` are those that training goes on with.
-
-        ``tally``: what was done of the next epoch.
-        """
-        state = {"optimiser": stage.optimiser.state_dict(), "own_weights": own_weights, "tally": asdict(tally)}
-        state["scaler"] = self.scaler.state_dict()
-        steps = stage.average.steps if stage.average else 0
-        self._save(self._checkpoint({"results": self.history.rows(), "average_steps": steps, **state}, {}), self.run.last)
-
-    def _restore(self, stage: Stage, resumed: Checkpoint) -> Tally:
-        """Everything as it was; returns what was done of the next epoch."""
-        stage.optimiser.load_state_dict(resumed.training["optimiser"])
-        self.scaler.load_state_dict(resumed.training["scaler"])
-        if stage.average:
-            stage.average.restore(resumed.model, resumed.training["average_steps"])
-            self.model.load_state_dict(resumed.training["own_weights"])
-        return Tally(**resumed.training["tally"])
-
-    def _checkpoint(self, training: dict[str, object], metrics: dict[str, float]) -> Checkpoint:
-        changed = {"model": self.model.state_dict(), "epoch": self.history.epoch, "metrics": metrics, "training": training}
-        return Checkpoint(**{**vars(self.template), **changed})
-
-    def _save(self, checkpoint: Checkpoint, file: Path) -> None:
-        """All processes have the same; the first one writes it."""
-        if self.processes.is_first:
-            checkpoint.save(file)
+        """Called while the averaged weights are in the model; ``tally``: what was done of the next epoch."""
+        self.record.save_last(self.model, training_state(stage, self.scaler, own_weights, tally))
 
     def _bar(self, stage: Stage, epoch: int, done: int) -> "tqdm[NoReturn]":
         title = f"epoch {epoch}/{self.config.total_epochs} {stage.name}"
@@ -224,18 +194,3 @@ class Fit:
 def _step_seed(*numbers: int) -> int:
     """Of dropout and whatever else torch draws in one step."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0])
-
-
-@torch.no_grad()
-def predict(
-    batches: Batches, forward: Callable[[Tensor], Tensor], device: Device
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Probabilities (clips, labels) and label indices (clips,) of all processes, in the order of the clips."""
-    probabilities, targets = [], []
-    for batch in batches.one_pass(()):
-        with device.autocast():
-            logits = forward(batch.inputs)
-        probabilities.append(logits.float().softmax(dim=1).cpu())
-        targets.append(batch.targets.argmax(dim=1).cpu())
-    everywhere = [batches.processes.concatenated(parts, torch.device("cpu")).numpy() for parts in (probabilities, targets)]
-    return everywhere[0], everywhere[1]

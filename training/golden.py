@@ -1,13 +1,17 @@
 """The golden clip: a small drawn video, free of anybody's rights, whose probabilities every server must reproduce."""
 
+import hashlib
 import io
+from collections.abc import Mapping
 from pathlib import Path
 
 import av
 import numpy as np
 from numpy.typing import NDArray
 
+from clips import ClipSpec, GoldenClip, load_clip
 from clips.manifest import Precision
+from training.onnx_runtime import OnnxClassifier
 
 GOLDEN_FILE = "golden.mp4"
 # fp32 differs by the order of sums, fp16 by what it rounds. INT8 kernels of other CPUs round activations differently by
@@ -15,6 +19,18 @@ GOLDEN_FILE = "golden.mp4"
 TOLERANCE: dict[Precision, float] = {"fp32": 1e-3, "fp16": 0.01, "int8": 0.05}
 
 _WIDTH, _HEIGHT, _FRAMES, _FRAMES_PER_SECOND = 160, 120, 50, 25
+
+
+def golden_clip(folder: Path, spec: ClipSpec, files: Mapping[Precision, Path]) -> GoldenClip:
+    """The video, written into ``folder``, and what each file answers to it."""
+    video = write_golden_video(folder)
+    clip = load_clip(video, spec).frames[None]
+    return GoldenClip(
+        file=video.name,
+        sha256=hashlib.sha256(video.read_bytes()).hexdigest(),
+        probabilities={precision: OnnxClassifier(file)(clip)[0].tolist() for precision, file in files.items()},
+        tolerance={precision: TOLERANCE[precision] for precision in files},
+    )
 
 
 def write_golden_video(folder: Path) -> Path:

@@ -19,7 +19,7 @@ def training_data(checkpoint: Checkpoint, data: Path | None) -> Dataset:
     source = data or Path(config.dataset)
     if not source.exists():
         raise CommandError(f"the training data is not in {source}; say where it is with --data")
-    dataset = split_dataset(read_dataset(source), config.seed, config.val_fraction)
+    dataset = split_dataset(read_dataset(source, config.task), config.seed, config.val_fraction)
     if dataset.fingerprint() != checkpoint.provenance.fingerprint:
         raise CommandError(
             f"{source} is not the data that the checkpoint was trained on (fingerprint {dataset.fingerprint()[:12]} instead of "
@@ -29,7 +29,7 @@ def training_data(checkpoint: Checkpoint, data: Path | None) -> Dataset:
 
 
 def calibration_clips(dataset: Dataset, count: int, seed: int) -> list[LabelledClip]:
-    """Up to ``count`` training clips, drawn evenly over the labels."""
+    """Up to ``count`` training clips, drawn evenly over the labels, or over what clips have of tags together."""
     random = np.random.default_rng(seed)
     train = dataset.part("train")
     ranks: dict[str, int] = {}

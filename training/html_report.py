@@ -1,6 +1,6 @@
 """An evaluation as one HTML page that needs nothing else: figures, plots and the mistakes that the model was surest of."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 
 import numpy as np
@@ -14,8 +14,13 @@ MISTAKES = 24
 """Shown at most."""
 
 
-def html_report(evaluation: Evaluation, labels: list[str], decoded: DecodedClips, titles: Sequence[str]) -> str:
-    """``titles``: the model and the data, in words. ``decoded``: the clips that were measured, for their pictures."""
+def html_report(
+    evaluation: Evaluation, labels: list[str], decoded: DecodedClips, titles: Sequence[str], more: Sequence[str] = ()
+) -> str:
+    """``titles``: the model and the data, in words. ``decoded``: the clips that were measured, for their pictures.
+
+    ``more``: sections, as HTML, in front of the mistakes.
+    """
     model, data = map(escape, titles)
     sections = [
         f"<h1>{model}</h1><p>{data}</p>",
@@ -23,6 +28,7 @@ def html_report(evaluation: Evaluation, labels: list[str], decoded: DecodedClips
         "<h2>Per class</h2>" + picture(per_class_figure(evaluation.metrics.per_class)) + _per_class(evaluation),
         "<h2>Confusion</h2>" + picture(confusion_figure(evaluation.metrics.confusion, labels, "clips, shaded by share")),
         "<h2>Calibration</h2>" + _calibration(evaluation),
+        *more,
         "<h2>Mistakes, the surest first</h2>" + _mistakes(evaluation.mistakes, decoded),
     ]
     return page(titles[0], sections)
@@ -38,8 +44,13 @@ def _headline(evaluation: Evaluation) -> str:
         "mAP": (f"{metrics.mean_average_precision:.3f}", ""),
         "loss": (f"{metrics.loss:.3f}", "nats"),
     }
+    return headline_cells(figures, evaluation.groups)
+
+
+def headline_cells(figures: Mapping[str, tuple[str, str]], groups: int) -> str:
+    """``figures``: name to value and what stands below it, intervals over ``groups`` for instance."""
     cells = "".join(f"<div>{name}<b>{value}</b><small>{more}&nbsp;</small></div>" for name, (value, more) in figures.items())
-    note = f"Intervals: 95%, by drawing the {evaluation.groups} groups again."
+    note = f"Intervals: 95%, by drawing the {groups} groups again."
     return f'<div class="headline">{cells}</div><p><small>{note}</small></p>'
 
 
@@ -74,11 +85,16 @@ def _mistakes(mistakes: Sequence[Mistake], decoded: DecodedClips) -> str:
 
 
 def _mistake(mistake: Mistake, decoded: DecodedClips) -> str:
-    (clip,) = decoded.read([mistake.position])
-    frames = clip[np.linspace(0, len(clip) - 1, 2).round().astype(int)]
     caption = (
         f"{escape(mistake.label)}, taken for <b>{escape(mistake.predicted)}</b> at {mistake.probability:.0%}<br>"
         f"{escape(mistake.name)}"
     )
+    return clip_figure(decoded, mistake.position, caption)
+
+
+def clip_figure(decoded: DecodedClips, position: int, caption: str) -> str:
+    """First and last frame of a clip; ``caption`` is HTML already."""
+    (clip,) = decoded.read([position])
+    frames = clip[np.linspace(0, len(clip) - 1, 2).round().astype(int)]
     frame_pair = image(np.concatenate(list(frames), axis=1), "first and last frame")
     return f"<figure>{frame_pair}<figcaption>{caption}</figcaption></figure>"

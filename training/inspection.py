@@ -94,7 +94,9 @@ def _copies(inspected: Sequence[Inspected]) -> Iterator[Finding]:
     for clips in (clips for clips in same.values() if len(clips) > 1):
         names = tuple(clip.name for clip in clips)
         if len(labels := sorted({clip.label for clip in clips})) > 1:
-            yield Finding("two labels", names, f"the same file is labelled {' and '.join(labels)}")
+            yield Finding(
+                "two labels", names, f"the same file is labelled {' and '.join(label or 'with no tag' for label in labels)}"
+            )
         elif len({clip.part for clip in clips}) > 1:
             yield Finding("in both parts", names, "the same file is trained on and measured on")
         else:

@@ -16,6 +16,7 @@ from training.feeding import ValidationBatches
 from training.model import VideoClassifier
 from training.pretrain_config import PretrainConfig
 from training.split import split_dataset
+from training.targets import label_targets
 
 _NEIGHBOURS = 5
 _BATCH = 32
@@ -53,8 +54,13 @@ class KnnProbe:
         Source: arXiv:1805.01978, section 3.4, with five neighbours in place of 200, for small data sets.
         """
         neighbours = KNeighborsClassifier(min(_NEIGHBOURS, len(self.train)), metric="cosine", weights="distance")
-        neighbours.fit(self._features(model, self.train), self.train.targets(self.labels))
-        return float(neighbours.score(self._features(model, self.val), self.val.targets(self.labels)))
+        neighbours.fit(self._features(model, self.train), self._targets(self.train))
+        return float(neighbours.score(self._features(model, self.val), self._targets(self.val)))
+
+    def _targets(self, decoded: DecodedClips) -> NDArray[np.int64]:
+        """(clips,), indices of labels."""
+        targets: NDArray[np.int64] = label_targets(decoded, self.labels).argmax(dim=1).numpy()
+        return targets
 
     @torch.no_grad()
     def _features(self, model: VideoClassifier, decoded: DecodedClips) -> NDArray[np.float32]:

@@ -9,7 +9,7 @@ from torch import Tensor
 LossName = Literal["cross_entropy", "focal"]
 
 
-_LEAST_DOUBT = 1e-6
+LEAST_DOUBT = 1e-6
 """The slope of a root is infinite at 0."""
 
 
@@ -34,8 +34,14 @@ class Loss:
             return F.cross_entropy(logits, targets, self.class_weights, label_smoothing=self.label_smoothing)
         smoothed = (1 - self.label_smoothing) * targets + self.label_smoothing / targets.shape[1]
         log_probabilities = F.log_softmax(logits, dim=1)
-        doubt = (1 - log_probabilities.exp()).clamp(min=_LEAST_DOUBT)
+        doubt = (1 - log_probabilities.exp()).clamp(min=LEAST_DOUBT)
         each = -smoothed * doubt**self.focal_gamma * log_probabilities
         if self.class_weights is not None:
             each = each * self.class_weights
         return each.sum(dim=1).mean()
+
+
+def soft_loss(logits: Tensor, teacher_logits: Tensor) -> Tensor:
+    """How far probabilities are from a teacher's: Kullback-Leibler divergence, mean over the clips, nats."""
+    ours, theirs = (F.log_softmax(each, dim=1) for each in (logits, teacher_logits))
+    return F.kl_div(ours, theirs, reduction="batchmean", log_target=True)

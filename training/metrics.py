@@ -47,9 +47,33 @@ class Metrics:
     confusion: list[list[int]]
     """Row = true label, column = predicted label, in the model's label order."""
 
+    @property
+    def thresholds(self) -> None:
+        """Of tags alone."""
+        return
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return asdict(self)
+
+    def title(self) -> str:
+        """Of a plot."""
+        return f"{self.accuracy:.1%} of {self.clips} validation clips"
+
+    def words(self) -> str:
+        """For the model card."""
+        return (
+            f"accuracy {self.accuracy:.1%}, top-5 {self.top5_accuracy:.1%}, macro-F1 {self.macro_f1:.3f}, "
+            f"balanced accuracy {self.balanced_accuracy:.1%}"
+        )
+
+    def sentence(self, groups: int) -> str:
+        """At the end of a run."""
+        right = round(self.accuracy * self.clips)
+        return (
+            f"accuracy {self.accuracy:.1%} ({right} of {self.clips} validation clips, from {groups} groups that were not "
+            f"trained on), macro-F1 {self.macro_f1:.3f}"
+        )
 
     def headline(self) -> dict[str, float]:
         """The single numbers, for manifest and checkpoint."""
@@ -63,7 +87,12 @@ class Metrics:
         }
 
 
-def measure(probabilities: Probabilities, targets: Targets, labels: list[str]) -> Metrics:
+def measure(
+    probabilities: Probabilities,
+    targets: Targets,
+    labels: list[str],
+    thresholds: None = None,  # noqa: ARG001 - of tags alone
+) -> Metrics:
     """``probabilities`` (clips, labels), ``targets`` (clips,) as indices into ``labels``."""
     everything = list(range(len(labels)))
     present = sorted(set(targets.tolist()))

@@ -22,7 +22,7 @@ class Mixing:
         return bool(self.mixup or self.cutmix)
 
     def __call__(self, clips: Tensor, targets: Tensor, random: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """``clips`` float (batch, frames, height, width, 3), ``targets`` (batch, labels), which add up to 1 afterwards too.
+        """``clips`` float (batch, frames, height, width, 3), ``targets`` (batch, labels), whose sums are mixed too.
 
         Each clip is mixed with the one in front of it, the first with the last.
 

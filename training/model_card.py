@@ -4,21 +4,23 @@ Source: Mitchell et al., Model cards for model reporting, arXiv:1810.03993.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
-from clips import Manifest
+from clips import Manifest, Variant
 from training.checkpoint import Origin
-from training.metrics import Metrics
-from training.parity import Parity
+from training.latency import Benchmark
+from training.latency_table import latency_section
+from training.task import TASKS, AnyMetrics
 
 
-def model_card(manifest: Manifest, origin: Origin, metrics: Metrics, parities: Sequence[Parity], notes: str = "") -> str:
+def model_card(manifest: Manifest, origin: Origin, metrics: AnyMetrics, measured: Benchmark, notes: str = "") -> str:
     """Markdown. ``notes`` are the publisher's own words on data and licence."""
-    spec, training = manifest.clip_spec, manifest.training
+    spec, training, figure = manifest.clip_spec, manifest.training, TASKS[manifest.task].figure
     return f"""# {manifest.name}, version {manifest.version}
 
 {_network(training.configuration)}, on {spec.num_frames} frames of {spec.height} x {spec.width} px;
-{len(manifest.labels)} labels: {", ".join(manifest.labels)}.
+{len(manifest.labels)} {"labels" if manifest.thresholds is None else "tags"}: {", ".join(manifest.labels)}.
 
 ## Data
 - Data set: {origin.dataset}; {origin.train_clips} clips to train on, {origin.val_clips} to measure on.
@@ -29,23 +31,30 @@ def model_card(manifest: Manifest, origin: Origin, metrics: Metrics, parities: S
 - Licence of the model: {manifest.licence}.
 {notes and chr(10) + notes.strip() + chr(10)}
 ## Results on the validation clips
-{_headline(metrics)}
+Torch in fp32: {metrics.words()}, over {metrics.clips} clips.
 
-| file | top-1 | top-1 lost against torch | largest difference of a probability |
-|---|---|---|---|
-{_variant_rows(parities)}
-
-| label | precision | recall | F1 | clips |
+| file | size | {figure} | {figure} lost against torch | largest difference of a probability |
 |---|---|---|---|---|
-{_class_rows(metrics)}
-
+{_variant_rows(manifest.variants)}
+{_int8_note(manifest)}
+{_class_table(metrics)}
+{latency_section(manifest.variants, measured)}
 ## Limits
-- The best epoch was chosen on these same {metrics.clips} clips, so the figures are a little optimistic;
-  one clip is {100 / metrics.clips:.1f} points.
-- The model knows these {len(manifest.labels)} labels only and gives every video one of them, whatever it shows.
+{_LIMITS[manifest.task].format(clips=metrics.clips, points=100 / metrics.clips, labels=len(manifest.labels))}
 - Frames come from the whole video; in a long video with a short action most of them miss it.
-{_blindness(training.configuration)}- People, places and cameras unlike those of the data set lower the accuracy.
+{_blindness(training.configuration)}- People, places and cameras unlike those of the data set make it worse.
 """
+
+
+_LIMITS = {
+    "single_label": """- The best epoch was chosen on these same {clips} clips, so the figures are a little optimistic;
+  one clip is {points:.1f} points.
+- The model knows these {labels} labels only and gives every video one of them, whatever it shows.""",
+    "multi_label": """- The best epoch was chosen on these same {clips} clips and the thresholds were tuned on them, for the
+  highest F1 of each tag, so the figures are a little optimistic, the more so for tags that few clips have.
+- The model knows these {labels} tags only. A video that shows none of them may get none, and may get a wrong one.
+- Each tag is decided by itself: nothing keeps tags apart that exclude each other.""",
+}
 
 
 def _network(configuration: Mapping[str, Any]) -> str:
@@ -66,21 +75,28 @@ def _blindness(configuration: Mapping[str, Any]) -> str:
     return "- Averaging over frames ignores their order: actions that differ only in direction in time look the same.\n"
 
 
-def _headline(metrics: Metrics) -> str:
-    return (
-        f"Torch in fp32: accuracy {metrics.accuracy:.1%}, top-5 {metrics.top5_accuracy:.1%}, macro-F1 {metrics.macro_f1:.3f}, "
-        f"balanced accuracy {metrics.balanced_accuracy:.1%}, over {metrics.clips} clips."
-    )
-
-
-def _variant_rows(parities: Sequence[Parity]) -> str:
+def _variant_rows(variants: Sequence[Variant]) -> str:
     return "\n".join(
-        f"| {p.precision} | {p.accuracy:.1%} | {100 * p.accuracy_drop:.1f} points | {p.max_abs_difference:.2g} |"
-        for p in parities
+        f"| {v.precision} | {v.size_bytes / 1e6:.1f} MB | {v.accuracy:.1%} | {100 * (v.accuracy_drop or 0):.1f} points "
+        f"| {v.max_abs_difference:.2g} |"
+        for v in variants
     )
 
 
-def _class_rows(metrics: Metrics) -> str:
-    return "\n".join(
-        f"| {row.label} | {row.precision:.2f} | {row.recall:.2f} | {row.f1:.2f} | {row.clips} |" for row in metrics.per_class
-    )
+def _int8_note(manifest: Manifest) -> str:
+    int8 = manifest.variant("int8")
+    if int8 is None:
+        return ""
+    if int8.quantisation == "s8s8":
+        return (
+            "\nINT8 is made for TensorRT: signed activations and weights, all zero points 0 (S8S8). No TensorRT has run it:\n"
+            "its figures are from a CPU, which computes such a file in floating point, slower than fp32.\n"
+        )
+    return "\nINT8 is made for CPUs: unsigned activations, signed weights of seven bits (U8S8).\n"
+
+
+def _class_table(metrics: AnyMetrics) -> str:
+    rows = [asdict(row) for row in metrics.per_class]
+    header = [name.replace("_", " ").replace("f1", "F1") for name in rows[0]]
+    cells = [[f"{value:.2f}" if isinstance(value, float) else str(value) for value in row.values()] for row in rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (header, ["---"] * len(header), *cells))

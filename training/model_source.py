@@ -17,6 +17,7 @@ from clips.manifest import MANIFEST_FILE, Precision
 from training.checkpoint import Checkpoint
 from training.config import TrainingConfig
 from training.onnx_runtime import OnnxClassifier
+from training.task import TASKS, Task
 
 Classify = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
@@ -34,6 +35,11 @@ class TrainedModel:
     val_fraction: float
     classify: Classify
     """(batch, frames, height, width, 3), uint8 -> probabilities (batch, labels)."""
+    task: Task
+    thresholds: list[float] | None
+    """From which a tag counts; None where there are no tags, and in ``last.pt``."""
+    any_shape: bool = False
+    """Whether it takes other numbers of frames and other sizes than ``spec`` has."""
 
 
 def open_model(path: Path, precision: Precision | None = None) -> TrainedModel:
@@ -52,14 +58,24 @@ def open_model(path: Path, precision: Precision | None = None) -> TrainedModel:
 
 def torch_classify(checkpoint: Checkpoint) -> Classify:
     """The checkpoint in fp32 on the CPU or on the GPU."""
+    logits_of, task = torch_logits(checkpoint), TASKS[checkpoint.settings.task]
+
+    def classify(clips: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return task.probabilities(torch.from_numpy(logits_of(clips))).numpy()
+
+    return classify
+
+
+def torch_logits(checkpoint: Checkpoint) -> Classify:
+    """As ``torch_classify``, of what comes before probabilities."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = checkpoint.classifier().to(device)
 
     def classify(clips: NDArray[np.uint8]) -> NDArray[np.float32]:
         # the reference has to be fp32 on a GPU too, not TF32
         with torch.no_grad(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-            probabilities: NDArray[np.float32] = model(torch.from_numpy(clips).to(device)).softmax(dim=1).cpu().numpy()
-        return probabilities
+            logits: NDArray[np.float32] = model(torch.from_numpy(clips).to(device)).cpu().numpy()
+        return logits
 
     return classify
 
@@ -69,7 +85,8 @@ def _open_checkpoint(file: Path) -> TrainedModel:
     config, origin = checkpoint.settings, checkpoint.provenance
     title = f"{config.name}, checkpoint {file} (epoch {checkpoint.epoch}), torch in fp32"
     seeds = (origin.fingerprint, config.seed, config.val_fraction)
-    return TrainedModel(title, checkpoint.labels, checkpoint.spec, *seeds, torch_classify(checkpoint))
+    told = (TASKS[config.task], checkpoint.thresholds)
+    return TrainedModel(title, checkpoint.labels, checkpoint.spec, *seeds, torch_classify(checkpoint), *told, any_shape=True)
 
 
 def _open_version(folder: Path, precision: Precision | None) -> TrainedModel:
@@ -89,4 +106,5 @@ def _open_version(folder: Path, precision: Precision | None) -> TrainedModel:
     val_fraction = settings.get("val_fraction", TrainingConfig.model_fields["val_fraction"].default)
     title = f"{manifest.name} version {manifest.version}, {variant.precision} in onnxruntime"
     seeds = (manifest.training.dataset_fingerprint, manifest.training.seed, float(val_fraction))
-    return TrainedModel(title, manifest.labels, manifest.clip_spec, *seeds, OnnxClassifier(file))
+    told = (TASKS[manifest.task], manifest.thresholds)
+    return TrainedModel(title, manifest.labels, manifest.clip_spec, *seeds, OnnxClassifier(file), *told)

@@ -6,12 +6,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any, Literal
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 
 from clips.errors import CommandError
+from clips.manifest import Quantisation
 
 os.putenv("ORT_DISABLE_TELEMETRY", "1")  # builds since 1.31 carry a client that sends events to their makers
 import onnxruntime
@@ -29,8 +31,8 @@ from onnxruntime.transformers.onnx_model import OnnxModel
 INPUT, OUTPUT = "clips", "probabilities"
 VERSION = str(onnxruntime.__version__)
 
-# Only what the CPU has integer kernels for; normalisation and what comes after the trunk stay in float.
-_QUANTISED_OPERATORS = ["Conv", "Add", "MaxPool"]
+Provider = Literal["cpu", "cuda"]
+_PROVIDERS: dict[Provider, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 # Pixels: half precision has 11 bits. What comes after the trunk stays in fp32 too, since there is little to compute.
 _FULL_PRECISION_OPERATORS = ["Cast", "Sub", "Div", "ReduceMean"]
@@ -43,22 +45,63 @@ _POOLING = ("ReduceMean", "GlobalAveragePool")
 # activations of so many clips in memory at a time (0.1 to 0.8 GB each).
 _CALIBRATION = {"CalibPercentile": 99.99, "CalibMaxIntermediateOutputs": 1}
 
+# u8s8: what the CPU has integer kernels for. Weights keep 7 bits (reduce_range): CPUs without VNNI add two products of 8 x 8
+# bits in 16 bits, which saturates with full weights, and a file must give the same answer on every CPU.
+# s8s8: what TensorRT's parser takes, which knows zero points of 0 alone, and no int32, in which a quantised bias stands; placed
+# where TensorRT fuses best: on what convolutions read, while what they write stays in float up to the sum and the ReLU behind.
+# Sources: onnxruntime's quantisation guide; TensorRT's "Q/DQ Layer-Placement Recommendations"; microsoft/onnxruntime#14229.
+_FORMS: dict[Quantisation, dict[str, Any]] = {
+    "u8s8": {
+        "activation_type": QuantType.QUInt8,
+        "reduce_range": True,
+        "op_types_to_quantize": ["Conv", "Add", "MaxPool"],
+        "extra_options": _CALIBRATION,
+    },
+    "s8s8": {
+        "activation_type": QuantType.QInt8,
+        "op_types_to_quantize": ["Conv"],
+        "extra_options": {
+            **_CALIBRATION,
+            "ActivationSymmetric": True,
+            "WeightSymmetric": True,
+            "QuantizeBias": False,
+            "OpTypesToExcludeOutputQuantization": ["Conv"],
+        },
+    },
+}
+
 ClipArray = NDArray[np.uint8]
 
 
 class OnnxClassifier:
-    """An ONNX file on the CPU."""
+    """An ONNX file on the CPU, or on the execution provider that is named."""
 
-    def __init__(self, file: Path) -> None:
-        """Raises: CommandError: onnxruntime cannot load the file."""
+    def __init__(self, file: Path, threads: int = 0, provider: Provider = "cpu") -> None:
+        """``threads`` that share the work of one run; 0: as onnxruntime thinks fit.
+
+        Raises: CommandError: onnxruntime cannot load the file, or would run it elsewhere.
+        """
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        # as in the server: threads that wait and spin disturb whoever runs next
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        if provider == "cuda":
+            with redirect_stdout(io.StringIO()):  # it prints what it cannot find; the session says it better
+                onnxruntime.preload_dlls()
         try:
-            self._session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(str(file), options, providers=[_PROVIDERS[provider]])
         except Exception as problem:  # onnxruntime's exceptions share no public base class
             raise CommandError(f"{file} is not a model that onnxruntime can load") from problem
+        active = self._session.get_providers()[0]
+        if active != _PROVIDERS[provider]:
+            raise CommandError(f"onnxruntime fell back to {active}; the libraries of {provider} or its driver are missing")
 
     def __call__(self, clips: ClipArray) -> NDArray[np.float32]:
-        """(batch, frames, height, width, 3), uint8 -> probabilities (batch, labels)."""
-        probabilities: NDArray[np.float32] = self._session.run([OUTPUT], {INPUT: clips})[0]
+        """(batch, frames, height, width, 3), uint8 -> probabilities (batch, labels). Raises: CommandError: it does not run."""
+        try:
+            probabilities: NDArray[np.float32] = self._session.run([OUTPUT], {INPUT: clips})[0]
+        except Exception as problem:  # a session can report CUDA and fail at its first convolution, without cuDNN
+            raise CommandError(f"onnxruntime cannot run the model: {str(problem).splitlines()[0][:300]}") from problem
         return probabilities
 
 
@@ -73,12 +116,8 @@ class _Calibration(CalibrationDataReader):  # type: ignore[misc]
         return None if clip is None else {INPUT: clip[None]}
 
 
-def quantise(model: Path, target: Path, calibration_clips: Iterable[ClipArray]) -> None:
-    """Write the INT8 form of ``model`` (fp32) to ``target``: QDQ, uint8 activations, int8 weights per channel.
-
-    Weights keep 7 bits (``reduce_range``): CPUs without VNNI add two products of 8 x 8 bits in 16 bits, which saturates
-    with full weights, and a file must give the same answer on every CPU. Source: onnxruntime's quantisation guide.
-    """
+def quantise(model: Path, target: Path, calibration_clips: Iterable[ClipArray], form: Quantisation = "u8s8") -> None:
+    """Write the INT8 form of ``model`` (fp32) to ``target``: QDQ, activations as ``form`` says, int8 weights per channel."""
     # the calibrator narrates on standard output
     with TemporaryDirectory() as folder, redirect_stdout(io.StringIO()):
         prepared = Path(folder) / "prepared.onnx"
@@ -89,14 +128,11 @@ def quantise(model: Path, target: Path, calibration_clips: Iterable[ClipArray]) 
             target,
             _Calibration(calibration_clips),
             quant_format=QuantFormat.QDQ,
-            activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             per_channel=True,
-            reduce_range=True,
-            op_types_to_quantize=_QUANTISED_OPERATORS,
             nodes_to_exclude=_above_trunk(onnx.load(prepared).graph),  # there is little to compute, and much to lose
             calibrate_method=CalibrationMethod.Percentile,
-            extra_options=_CALIBRATION,
+            **_FORMS[form],
         )
 
 

@@ -5,29 +5,24 @@ from typing import Any
 from training.dataset import Dataset
 from training.decoding import SkippedClip
 from training.history import History
-from training.metrics import Metrics
-from training.plots import plot_confusion_matrix, plot_curves
+from training.plots import plot_curves
 from training.run_folder import RunFolder
+from training.task import TASKS, AnyMetrics
 
 
-def write_outcome(history: History, metrics: Metrics, dataset: Dataset, skipped: list[SkippedClip], run: RunFolder) -> None:
+def write_outcome(history: History, metrics: AnyMetrics, dataset: Dataset, skipped: list[SkippedClip], run: RunFolder) -> None:
     """Write what a finished run leaves behind, and say it."""
     best, name = history.best, run.path.parent.name
     plot_curves(history.results, best.epoch, f"{name}, run {run.path.name}", run.curves)
-    title = f"{name}: {metrics.accuracy:.1%} of {metrics.clips} validation clips"
-    plot_confusion_matrix(metrics.confusion, dataset.labels, title, run.confusion_matrix)
+    TASKS[dataset.task].plot(metrics, dataset.labels, f"{name}: {metrics.title()}", run.path)
     groups = len({clip.group for clip in dataset.part("val")})
     run.write_summary(_summary(history, metrics, skipped, groups))
-    right = round(metrics.accuracy * metrics.clips)
-    print(
-        f"result: accuracy {metrics.accuracy:.1%} ({right} of {metrics.clips} validation clips, from {groups} groups "
-        f"that were not trained on), macro-F1 {metrics.macro_f1:.3f}, best epoch {best.epoch} ({best.stage})"
-    )
+    print(f"result: {metrics.sentence(groups)}, best epoch {best.epoch} ({best.stage})")
     if skipped:
         print(f"{len(skipped)} clips could not be decoded; {run.skipped} names them")
 
 
-def _summary(history: History, metrics: Metrics, skipped: list[SkippedClip], groups: int) -> dict[str, Any]:
+def _summary(history: History, metrics: AnyMetrics, skipped: list[SkippedClip], groups: int) -> dict[str, Any]:
     main = [row for row in history.results if row.stage == "main"] or history.results
     return {
         **metrics.headline(),

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from training.augment import Augmentation
 from training.decoding import DecodedClips
-from training.feeding import Indices, chunked, drawn_frames, read_ahead
+from training.feeding import drawn_frames
+from training.reading import Indices, chunked, read_ahead
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
-"""``curves.png`` and ``confusion_matrix.png``."""
+"""``curves.png``, ``confusion_matrix.png``, ``latency.png``."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from training.calibration import Reliability
-from training.history import EpochResult
-from training.metrics import ClassMetrics
+from training.history import AnyEpochResult
+from training.metrics import ClassMetrics, Metrics
+from training.tag_metrics import TagMetrics, TagRow
 
 _BLUE, _ORANGE, _GREY = "#2563a8", "#d9731a", "#8a8f98"
 # With more labels the cells are too small for numbers.
@@ -30,19 +31,16 @@ _STYLE: Any = {
 }
 
 
-def plot_curves(results: Sequence[EpochResult], best_epoch: int, title: str, file: Path) -> None:
-    """Loss, accuracy, macro-F1 and learning rate over the epochs, with the best epoch marked."""
+def plot_curves(results: Sequence[AnyEpochResult], best_epoch: int, title: str, file: Path) -> None:
+    """Loss, the figures of the task and learning rate over the epochs, with the best epoch marked."""
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(11, 7), layout="constrained")
         figure.suptitle(title)
         panels = figure.subplots(2, 2).flat
         epochs = [row.epoch for row in results]
-        _panel(next(panels), "loss", epochs, train=[r.train_loss for r in results], validation=[r.val_loss for r in results])
-        _panel(
-            next(panels), "accuracy, %", epochs,
-            train=[100 * r.train_accuracy for r in results], validation=[100 * r.val_accuracy for r in results],
-        )  # fmt: skip
-        _panel(next(panels), "macro-F1 on validation clips", epochs, validation=[r.val_macro_f1 for r in results])
+        drawn = [row.panels() for row in results]
+        for name, curves in drawn[0].items():
+            _panel(next(panels), name, epochs, **{curve: [row[name][curve] for row in drawn] for curve in curves})
         rates = next(panels)
         _panel(rates, "learning rate of the head", epochs, train=[r.learning_rate for r in results])
         rates.set_yscale("log")
@@ -78,6 +76,27 @@ def curves_figure(curves: Sequence[Curve], title: str) -> Figure:
     return figure
 
 
+class Panel(NamedTuple):
+    """Shares from 0 to 1 over ``x``, of which one value is ``marked``."""
+
+    title: str
+    x: Sequence[float]
+    series: Mapping[str, Sequence[float]]
+    marked: float
+
+
+def panels_figure(panels: Sequence[Panel]) -> Figure:
+    """Side by side, each with its own x axis."""
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(3.4 * len(panels), 3.2), layout="constrained")
+        for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False).flat, panels, strict=True):
+            axes.plot(panel.x, np.transpose(list(panel.series.values())), label=list(panel.series), marker="o", markersize=3.5)
+            axes.axvline(panel.marked, color=_GREY, linestyle="--", linewidth=1)
+            axes.set(xlabel=panel.title, ylim=(-0.02, 1.02), xticks=panel.x)
+        figure.axes[0].legend(frameon=False)
+    return figure
+
+
 def _panel(axes: Axes, title: str, epochs: list[int], **series: list[float]) -> None:
     """One line per series; a dot too where there are few epochs."""
     marker = "o" if len(epochs) < 30 else ""
@@ -89,7 +108,7 @@ def _panel(axes: Axes, title: str, epochs: list[int], **series: list[float]) -> 
         axes.legend(frameon=False)
 
 
-def _mark(axes: Axes, results: Sequence[EpochResult], best_epoch: int) -> None:
+def _mark(axes: Axes, results: Sequence[AnyEpochResult], best_epoch: int) -> None:
     """Dashed: the best epoch. Dotted: where the main stage begins."""
     axes.axvline(best_epoch, color=_GREY, linestyle="--", linewidth=1)
     axes.annotate(
@@ -100,9 +119,30 @@ def _mark(axes: Axes, results: Sequence[EpochResult], best_epoch: int) -> None:
         axes.axvline(results[stages.index("main")].epoch - 0.5, color=_GREY, linestyle=":", linewidth=1)
 
 
-def plot_confusion_matrix(confusion: list[list[int]], labels: list[str], title: str, file: Path) -> None:
-    """Counts in each cell, shaded by the share of the true class."""
-    confusion_figure(confusion, labels, title).savefig(file, dpi=130)
+def plot_confusion_matrix(metrics: Metrics, labels: list[str], title: str, folder: Path) -> None:
+    """``confusion_matrix.png``: counts in each cell, shaded by the share of the true class."""
+    confusion_figure(metrics.confusion, labels, title).savefig(folder / "confusion_matrix.png", dpi=130)
+
+
+def plot_tags(metrics: TagMetrics, labels: list[str], title: str, folder: Path) -> None:  # noqa: ARG001 - they are in the rows
+    """``tags.png``: average precision and F1 of each tag."""
+    tags_figure(metrics.per_class, title).savefig(folder / "tags.png", dpi=130)
+
+
+def tags_figure(rows: Sequence[TagRow], title: str) -> Figure:
+    """Average precision of each tag, the best on top; a dot is its F1, a line across the bar its threshold."""
+    ordered = sorted(rows, key=lambda row: row.average_precision)
+    names, at = [row.label for row in ordered], range(len(ordered))
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(8, max(2.5, 0.28 * len(ordered) + 1.3)), layout="constrained")
+        axes = figure.subplots()
+        axes.barh(names, [row.average_precision for row in ordered], color=_BLUE, height=0.7, label="average precision")
+        axes.scatter([row.f1 for row in ordered], at, color=_ORANGE, zorder=3, label="F1 at the threshold")
+        axes.scatter([row.threshold for row in ordered], at, color=_GREY, marker="|", s=120, zorder=3, label="threshold")
+        axes.set(xlim=(0, 1.02), title=title)
+        axes.grid(visible=False, axis="y")
+        figure.legend(loc="outside lower center", ncols=3, frameon=False)
+    return figure
 
 
 def confusion_figure(confusion: list[list[int]], labels: list[str], title: str) -> Figure:
@@ -124,8 +164,11 @@ def confusion_figure(confusion: list[list[int]], labels: list[str], title: str) 
     return figure
 
 
-def reliability_figure(found: Reliability) -> Figure:
-    """Accuracy over confidence, one dot for each bin with clips in it, the larger the more; on the diagonal the two agree."""
+def reliability_figure(found: Reliability, sure: str = "probability of the first label, %", right: str = "right, %") -> Figure:
+    """Accuracy over confidence, one dot for each bin with clips in it, the larger the more; on the diagonal the two agree.
+
+    ``sure`` and ``right`` name the axes.
+    """
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(5.2, 5), layout="constrained")
         axes = figure.subplots()
@@ -133,7 +176,7 @@ def reliability_figure(found: Reliability) -> Figure:
         confidence, accuracy = 100 * np.array(found.confidence), 100 * np.array(found.accuracy)
         axes.plot(confidence, accuracy, color=_BLUE, linewidth=1)
         axes.scatter(confidence, accuracy, s=12 + 400 * np.array(found.clips) / sum(found.clips), color=_BLUE)
-        axes.set(title="how often right, by how sure", xlabel="probability of the first label, %", ylabel="right, %")
+        axes.set(title="how often right, by how sure", xlabel=sure, ylabel=right)
         axes.set(xlim=(0, 102), ylim=(-2, 102))
     return figure
 
@@ -170,6 +213,24 @@ def histogram_figure(values: Sequence[float], unit: str) -> Figure:
         axes.hist(values, bins=30, color=_BLUE)
         axes.set(xlabel=unit, ylabel="clips")
     return figure
+
+
+def plot_accuracy_over_time(points: Sequence[tuple[str, float, float]], time: str, accuracy: str, file: Path) -> None:
+    """Name, time and accuracy in % of each; time from zero, so that twice as far is twice as slow.
+
+    ``time`` and ``accuracy`` name the axes.
+    """
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(6, 3.2), layout="constrained")
+        axes = figure.subplots()
+        for name, x, y in points:
+            axes.scatter([x], [y], color=_BLUE)
+            axes.annotate(f" {name}", (x, y), xytext=(4, 4), textcoords="offset points")
+        axes.margins(x=0.15, y=0.3)
+        axes.set(xlabel=time, ylabel=accuracy)
+        axes.set_xlim(left=0)
+        axes.set_ylim(top=min(101, axes.get_ylim()[1]))
+        figure.savefig(file, dpi=130)
 
 
 def _write_counts(axes: Axes, counts: np.ndarray, shares: np.ndarray) -> None:

@@ -5,38 +5,32 @@ show whether each file answers like torch. A file that does not is refused with 
 """
 
 import argparse
-import hashlib
-import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
-import numpy as np
-
-from clips import GoldenClip, Manifest, TrainingProvenance, Variant, load_clip
+from clips import GoldenClip, Manifest, Variant
 from clips.errors import UsageError
-from clips.manifest import Precision
-from training.calibration import at_temperature, fit_temperature, reliability
+from clips.manifest import Precision, Quantisation
 from training.checkpoint import Checkpoint
-from training.classification import classify_all
-from training.decoding import DecodedClips, decode_clips
-from training.golden import TOLERANCE, write_golden_video
+from training.decoding import decode_clips
+from training.golden import golden_clip
 from training.held_out import calibration_clips, training_data
-from training.metrics import measure
+from training.latency import Benchmark, benchmark
+from training.latency_table import latency_text
 from training.model_card import model_card
-from training.model_source import torch_classify
-from training.onnx_runtime import VERSION, OnnxClassifier
-from training.parity import Parity
-from training.report import copy_curves, write_report
+from training.provenance import provenance
+from training.report import CheckedFiles, copy_curves, write_report
 from training.repository import building_folder, check_model_name, next_version, release
-from training.variants import FILES, Trial, make_variants
+from training.trial import Trial, trial_of
+from training.variants import FILES, CheckedVariant, make_variants
 
 EXAMPLE = "clipserve export runs/my-model/1/best.pt --name my-model"
 
-_LIBRARIES = ("av", "numpy", "onnx", "scikit-learn", "torch", "torchvision")
+_INT8: dict[str, Quantisation] = {"cpu": "u8s8", "tensorrt": "s8s8"}
 
 
 @dataclass(frozen=True)
@@ -52,6 +46,10 @@ class Publication:
     strict: bool = False
     """A refused variant stops everything, instead of being left out."""
     calibration_clips: int = 128
+    quantisation: Quantisation = "u8s8"
+    """Of the INT8 file."""
+    benchmark: bool = False
+    """How long each file takes for a clip goes into the report."""
     fits_temperature: bool = True
     """Probabilities are made as sure as they are right on the validation clips."""
     licence: str = "not stated"
@@ -72,6 +70,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--calibration-clips", type=int, default=128, metavar="N", help="training clips that set INT8 ranges [128]"
     )
     parser.add_argument(
+        "--int8",
+        choices=list(_INT8),
+        default="cpu",
+        help="what the INT8 file is made for; a CPU computes one for TensorRT in floating point, slower than fp32 [cpu]",
+    )
+    parser.add_argument(
+        "--benchmark", action="store_true", help="measure how long each file takes for a clip on this machine, for the report"
+    )
+    parser.add_argument(
         "--temperature",
         action=argparse.BooleanOptionalAction,
         default=True,
@@ -86,15 +93,20 @@ def run(args: argparse.Namespace) -> None:
     """Publish one checkpoint. Raises: CommandError, UsageError."""
     if args.notes and not args.notes.is_file():
         raise UsageError(f"there is no file {args.notes}")
+    variants = _parse_variants(args.variants) if args.variants else ("fp32", "int8")
+    if args.int8 != "cpu" and "int8" not in variants:
+        raise UsageError(f"--int8 {args.int8}: int8 is not among --variants {args.variants}")
     publish(
         Publication(
             checkpoint=args.checkpoint,
             name=args.name,
             repository=args.model_repository,
             data=args.data,
-            variants=_parse_variants(args.variants) if args.variants else ("fp32", "int8"),
+            variants=variants,
             strict=args.variants is not None,
             calibration_clips=args.calibration_clips,
+            quantisation=_INT8[args.int8],
+            benchmark=args.benchmark,
             fits_temperature=args.temperature,
             licence=args.licence,
             notes=args.notes.read_text(encoding="utf-8") if args.notes else "",
@@ -118,38 +130,31 @@ def publish(publication: Publication) -> Path:
     ):
         val, _ = decode_clips(dataset.part("val"), checkpoint.spec, Path(files) / "val.dat", publication.workers, "decoding")
         calibration, _ = decode_clips(chosen, checkpoint.spec, Path(files) / "train.dat", publication.workers, "decoding")
-        trial = _trial(checkpoint, calibration, val, publication.fits_temperature)
+        trial = trial_of(checkpoint, calibration, val, publication.quantisation, fits_temperature=publication.fits_temperature)
         kept = make_variants(trial, publication.variants, folder, publication.strict)
         return _finish(folder, publication, checkpoint, trial, kept)
 
 
-def _trial(checkpoint: Checkpoint, calibration: DecodedClips, val: DecodedClips, fits_temperature: bool) -> Trial:
-    probabilities, targets = classify_all(val, torch_classify(checkpoint), "torch"), val.targets(checkpoint.labels)
-    temperature = fit_temperature(probabilities, targets) if fits_temperature else 1.0
-    if fits_temperature:
-        mended = at_temperature(probabilities, temperature).astype(np.float32)
-        before, after = (reliability(each, targets).error for each in (probabilities, mended))
-        print(
-            f"calibration: temperature {temperature:.2f}, expected error {before:.3f} before, {after:.3f} with it", flush=True
-        )
-        probabilities = mended
-    return Trial(checkpoint.classifier(), checkpoint.spec, calibration, val, targets, probabilities, temperature)
-
-
 def _finish(
-    folder: Path, publication: Publication, checkpoint: Checkpoint, trial: Trial, kept: Sequence[tuple[Variant, Parity]]
+    folder: Path, publication: Publication, checkpoint: Checkpoint, trial: Trial, kept: Sequence[CheckedVariant]
 ) -> Path:
     """Golden clip, report, manifest, rename; again under the next number if somebody else took this one."""
-    metrics = measure(trial.torch_probabilities, trial.targets, checkpoint.labels)
+    metrics = trial.task.measure(trial.torch_probabilities, trial.targets, checkpoint.labels)
     figures = metrics.headline() | {
-        "calibration_error": reliability(trial.torch_probabilities, trial.targets).error,
+        "calibration_error": trial.task.reliability(trial.torch_probabilities, trial.targets).error,
         "temperature": trial.temperature,
     }
-    golden = _golden(folder, checkpoint, [variant.precision for variant, _ in kept])
+    answers = {"task": trial.task.name, "labels": checkpoint.labels, "thresholds": metrics.thresholds, "metrics": figures}
+    variants = [each.variant for each in kept]
+    files = {variant.precision: folder / variant.file for variant in variants}
+    golden = golden_clip(folder, checkpoint.spec, files)
+    measured = benchmark(files, checkpoint.spec) if publication.benchmark else Benchmark()
+    if publication.benchmark:
+        print(latency_text(variants, measured), flush=True)
     while True:
-        manifest = _manifest(publication, checkpoint, figures, [variant for variant, _ in kept], golden)
-        card = model_card(manifest, checkpoint.provenance, metrics, [parity for _, parity in kept], publication.notes)
-        write_report(folder / "report", card, metrics, checkpoint.labels, [parity for _, parity in kept])
+        manifest = _manifest(publication, checkpoint, answers, variants, golden)
+        card = model_card(manifest, checkpoint.provenance, metrics, measured, publication.notes)
+        write_report(folder / "report", card, metrics, CheckedFiles(kept, measured), trial.task)
         copy_curves(publication.checkpoint.parent, folder / "report")
         manifest.write(folder)
         if (published := release(folder, manifest.version)) is not None:
@@ -157,50 +162,20 @@ def _finish(
             return published
 
 
-def _golden(folder: Path, checkpoint: Checkpoint, precisions: list[Precision]) -> GoldenClip:
-    video = write_golden_video(folder)
-    clip = load_clip(video, checkpoint.spec).frames[None]
-    expected = {precision: OnnxClassifier(folder / FILES[precision])(clip)[0].tolist() for precision in precisions}
-    sha256 = hashlib.sha256(video.read_bytes()).hexdigest()
-    tolerance = {precision: TOLERANCE[precision] for precision in precisions}
-    return GoldenClip(file=video.name, sha256=sha256, probabilities=expected, tolerance=tolerance)
-
-
 def _manifest(
-    publication: Publication, checkpoint: Checkpoint, figures: dict[str, float], variants: list[Variant], golden: GoldenClip
+    publication: Publication, checkpoint: Checkpoint, answers: dict[str, Any], variants: list[Variant], golden: GoldenClip
 ) -> Manifest:
+    """``answers``: what the model answers, and how good it is."""
     return Manifest(
         name=publication.name,
         version=next_version(publication.repository, publication.name),
-        labels=checkpoint.labels,
+        **answers,
         clip_spec=checkpoint.spec,
         variants=variants,
         golden=golden,
-        metrics=figures,
-        training=_provenance(checkpoint),
+        training=provenance(checkpoint),
         licence=publication.licence,
         created_at=datetime.now(UTC),
-    )
-
-
-def _provenance(checkpoint: Checkpoint) -> TrainingProvenance:
-    """Names of files, not paths: a path says more about the machine of its owner than about the model."""
-    config, origin = checkpoint.settings, checkpoint.provenance
-    settings = config.model_dump(mode="json", exclude={"name", "device", "workers"})
-    settings |= {"dataset": origin.dataset, "weights": Path(config.weights).name, "teacher": Path(config.teacher).name}
-    return TrainingProvenance(
-        dataset=origin.dataset,
-        dataset_fingerprint=origin.fingerprint,
-        train_clips=origin.train_clips,
-        val_clips=origin.val_clips,
-        preset=config.preset,
-        configuration=settings,
-        seed=config.seed,
-        library_versions={
-            "python": platform.python_version(),
-            "onnxruntime": VERSION,
-            **{library: version(library) for library in _LIBRARIES},
-        },
     )
 
 

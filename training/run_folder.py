@@ -1,9 +1,10 @@
 """``runs/<name>/<n>/``: everything that one run leaves behind.
 
 config.json     the resolved settings              curves.png             loss, accuracy, macro-F1, learning rate
-split.csv       which clip was in which part       confusion_matrix.png   of the best epoch
+split.csv       which clip was in which part       confusion_matrix.png   of the best epoch; of tags tags.png
 skipped.csv     clips that could not be decoded    best.pt, last.pt       checkpoints; backbone.pt after pre-training
 results.csv     one line per epoch                 summary.json           the outcome
+tensorboard/    with --tensorboard                 mlflow_run_id          with --mlflow
 """
 
 import csv
@@ -33,7 +34,8 @@ class RunFolder:
         self.path = path
         self.config, self.split, self.skipped = path / "config.json", path / "split.csv", path / "skipped.csv"
         self.results, self.summary = path / "results.csv", path / "summary.json"
-        self.curves, self.confusion_matrix = path / "curves.png", path / "confusion_matrix.png"
+        self.curves = path / "curves.png"
+        self.tensorboard, self.mlflow_run_id = path / "tensorboard", path / "mlflow_run_id"
         self.best, self.last, self.backbone = path / "best.pt", path / "last.pt", path / "backbone.pt"
 
     @classmethod

@@ -18,7 +18,7 @@ from torch.optim import Optimizer
 
 from training.config import TrainingConfig
 from training.device import Device
-from training.features import Feeds, stored_features
+from training.feature_batches import Feeds, stored_features
 from training.feeding import Batches
 from training.model import STAGES, BatchNorm, VideoClassifier
 from training.moving_average import MovingAverage
@@ -45,7 +45,7 @@ class Stage:
     """Batches whose gradients make one step of the optimiser."""
     average: MovingAverage | None
     patience: int
-    """Epochs without a better macro-F1 after which the stage ends; 0 = never."""
+    """Epochs without a better score after which the stage ends; 0 = never."""
     saves_every_epoch: bool
     """Whether ``last.pt`` is worth writing after each epoch; the head's stage is run again instead."""
 
@@ -71,7 +71,7 @@ class Stage:
 def head_stage(
     model: VideoClassifier, feeds: Feeds, config: TrainingConfig, device: Device, check: Callable[[], None]
 ) -> Stage:
-    """Of all after the backbone, on features computed now; ``check`` is called after each batch of them and may raise.
+    """Of all after the backbone, on features found or computed now; ``check`` is called after each batch of them and may raise.
 
     Each process trains the same head.
     """

@@ -1,45 +1,48 @@
 """Fine-tune a ResNet-50 video classifier on labelled clips, export it to ONNX and publish it into the model repository.
 
-FOLDER holds one folder per class, or is a CSV file with the columns path,label and, if you like, group,split.
+FOLDER holds one folder per class, or is a CSV file with the columns path,label and, if you like, group,split; with
+--task multi_label a clip has any number of tags, such as wave|smile.
 Clips of one group (the same person, place or recording) never end up on both sides of the split.
 Everything the run leaves behind is in runs/NAME/1, 2, ...; Ctrl-C stops it, --resume runs/NAME/1 goes on.
 """
 
 import argparse
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import torch
 
-from clips import ClipSpec
-from clips.errors import CommandError, UsageError
-from training.augment import Augmentation
 from training.checkpoint import Checkpoint, Origin
 from training.class_weights import class_weights
 from training.config import TrainingConfig
-from training.config_file import config_text, read_config_file
-from training.dataset import Dataset, LabelledClip, read_dataset
-from training.decoding import DecodedClips, SkippedClip, open_frames, write_frames
+from training.config_file import config_text
+from training.dataset import Dataset, read_dataset
+from training.decoded_parts import decoded_parts
+from training.decoding import DecodedClips
 from training.device import Device, choose_device
-from training.features import Feeds
-from training.feeding import TrainingBatches, ValidationBatches, Variety, label_targets
-from training.fit import Fit, predict
-from training.flags import add_config_flags, chosen_settings
+from training.feature_batches import Feeds
+from training.features import need_no_frames
+from training.feeding import TrainingBatches, ValidationBatches, Variety
+from training.fit import Fit
+from training.flags import add_config_flags
 from training.history import History
 from training.interruption import Interruption
-from training.losses import Loss
-from training.metrics import Metrics, measure
 from training.mixing import Mixing
-from training.model import VideoClassifier
 from training.outcome import write_outcome
-from training.presets import PRESETS, resolve_config
+from training.prediction import predict
+from training.presets import add_preset_flag
 from training.processes import ALONE, Processes, joined
 from training.publish import Publication, publish
-from training.repository import check_model_name
-from training.run_folder import RunFolder, check_resumable
+from training.record import Record
+from training.run_folder import RunFolder
+from training.run_settings import new_settings, resumed_run
 from training.split import split_dataset
+from training.start import last_checkpoint, start_model
+from training.targets import label_targets
+from training.task import TASKS, AnyLoss, AnyMetrics
+from training.tracking import check_trackers, tracked
 from training.trained_teacher import Teacher
-from training.weights import load_start_weights
 
 EXAMPLE = "clipserve train my-clips --name my-model --epochs 20 --size 160"
 
@@ -48,7 +51,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of ``clipserve train``."""
     parser.add_argument("folder", nargs="?", metavar="FOLDER", help="folder of class folders, or a CSV file")
     parser.add_argument("--name", help="of the model: small letters, digits, - and _")
-    parser.add_argument("--preset", choices=list(PRESETS), help="recipe to start from [finetune, or the one of --config]")
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings as TOML; flags count more")
     parser.add_argument(
         "--print-config", action="store_true", help="print the settings of the run as a file for --config, and stop"
@@ -62,6 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--no-publish", action="store_true", help="leave it at the checkpoint; `clipserve export` publishes later"
     )
     parser.add_argument("--licence", default="not stated", help="of the model, for the manifest and the model card")
+    add_preset_flag(parser)
     add_config_flags(parser, TrainingConfig, "settings (defaults of --preset finetune in brackets)")
 
 
@@ -71,12 +74,12 @@ def run(args: argparse.Namespace) -> None:
     Raises: CommandError: the run cannot go on. UsageError: the arguments do not fit. KeyboardInterrupt: it was stopped.
     """
     if args.print_config:
-        config = _new_config(args)
+        config = new_settings(args)
         title = f"clipserve train FOLDER --name NAME --config THIS_FILE     (from the preset {config.preset})"
         print(config_text(config, title), end="")
         return
     with joined() as processes, processes.with_one_voice(), Interruption().handled() as interruption:
-        folder, config = processes.from_first(lambda: _resumed(args) if args.resume else (None, _new_config(args)))
+        folder, config = processes.from_first(lambda: resumed_run(args) if args.resume else (None, new_settings(args)))
         finished = train(config, folder, args.runs, interruption, processes)
         if not processes.is_first:
             return
@@ -96,16 +99,19 @@ def train(
     processes: Processes = ALONE,
 ) -> RunFolder:
     """One run from the list of clips to ``best.pt``; ``folder`` is given where a run goes on."""
+    processes.from_first(lambda: check_trackers(config))
     dataset = processes.on_each_machine(lambda: _dataset(config), f"what is in {config.dataset}")
     device = processes.together(lambda: choose_device(config.device, config.precision, processes.local_rank))
     torch.backends.cudnn.benchmark = True  # every batch has one shape
-    resumed = processes.from_first(lambda: _last_checkpoint(folder))
-    model = processes.from_first(lambda: _start_model(config, dataset, resumed))
+    resumed = processes.from_first(lambda: last_checkpoint(folder))
+    model = processes.from_first(lambda: start_model(config, dataset, resumed))
     teacher = processes.together(lambda: Teacher.load(config, dataset.labels, device))
     folder = folder or processes.from_first(lambda: RunFolder.create(runs, config))
     _print_plan(dataset, device, folder)
-    with folder.frame_files(processes) as files:
-        decoded_train, decoded_val, skipped = _decode(dataset, config, files, processes)
+    history = History(resumed.training["results"] if resumed else (), TASKS[config.task].epoch_result)
+    with folder.frame_files(processes) as files, tracked(config, folder, history.epoch, processes) as trackers:
+        on_disk = processes.from_first(lambda: need_no_frames(dataset.part("train"), model, config, device))
+        decoded_train, decoded_val, skipped = decoded_parts(dataset, config, files, processes, features_on_disk=on_disk)
         train = _training_batches(decoded_train, dataset.labels, config, device).shared_by(processes)
         if processes.is_first:
             folder.write_split(dataset)
@@ -115,107 +121,37 @@ def train(
             model=model.to(device.torch_device),
             feeds=Feeds(train, val),
             losses=_losses(decoded_train, dataset, config, device),
-            template=_template(dataset, config),
             config=config,
             device=device,
-            run=folder,
             interruption=interruption,
-            history=History(resumed.training["results"] if resumed else ()),
+            record=Record(folder, history, _template(dataset, config), trackers, processes),
             teacher=teacher,
             processes=processes,
         )
         _fit_or_say_how_to_resume(fit, resumed)
-        metrics = _measure_best(processes.from_first(lambda: Checkpoint.load(fit.run.best)), val, device)
+        metrics = _measure_best(processes.from_first(lambda: Checkpoint.load(folder.best)), val, device)
     if processes.is_first:
-        write_outcome(fit.history, metrics, dataset, skipped, folder)
+        write_outcome(history, metrics, dataset, skipped, folder)
     return folder
 
 
-def _new_config(args: argparse.Namespace) -> TrainingConfig:
-    """Preset, then the file, then the flags."""
-    folder, name = (args.folder, args.name) if not args.print_config else (args.folder or "FOLDER", args.name or "name")
-    if not folder or not name:
-        raise UsageError("give a FOLDER and --name, or --resume RUN_FOLDER")
-    check_model_name(name)
-    chosen = (read_config_file(args.config, TrainingConfig, "train") if args.config else {}) | chosen_settings(
-        args, TrainingConfig
-    )
-    preset = args.preset or chosen.get("preset", "finetune")
-    if preset not in list(PRESETS):
-        raise UsageError(f"--config {args.config}: there is no preset {preset!r}; there is {', '.join(PRESETS)}")
-    if chosen.get("preset", preset) != preset:
-        raise UsageError(f"--preset {preset}: {args.config} begins with the preset {chosen['preset']}; leave one of them out")
-    return resolve_config(preset, {**chosen, "name": name, "dataset": folder, "preset": preset})
-
-
-def _resumed(args: argparse.Namespace) -> tuple[RunFolder, TrainingConfig]:
-    """Only where to compute may change; everything else comes from the run."""
-    folder, config = RunFolder.open(args.resume)
-    check_resumable(folder)
-    chosen = chosen_settings(args, TrainingConfig)
-    fixed = sorted(chosen.keys() - {"device", "workers"})
-    if fixed or args.folder or args.name or args.config or args.preset:
-        extra = fixed[0] if fixed else "FOLDER, --name, --preset and --config"
-        raise UsageError(f"--resume takes its settings from the run; leave out {extra}")
-    return folder, config.model_copy(update=chosen)
-
-
 def _dataset(config: TrainingConfig) -> Dataset:
-    return split_dataset(read_dataset(Path(config.dataset)), config.seed, config.val_fraction)
-
-
-def _last_checkpoint(folder: RunFolder | None) -> Checkpoint | None:
-    """Of a run that goes on; one that was stopped before its first epoch ended begins anew."""
-    return Checkpoint.load(folder.last) if folder is not None and folder.last.exists() else None
-
-
-def _start_model(config: TrainingConfig, dataset: Dataset, resumed: Checkpoint | None) -> VideoClassifier:
-    torch.manual_seed(config.seed)
-    model = VideoClassifier(len(dataset.labels), config.dropout, config.architecture)
-    if resumed is None:
-        print(f"start: {load_start_weights(model, config.weights, config.backbone)}", flush=True)
-        return model
-    if resumed.provenance.fingerprint != dataset.fingerprint():
-        raise CommandError(f"{config.dataset} has changed since the run began; start a new run")
-    model.load_state_dict(dict(resumed.model))
-    print(f"start: epoch {resumed.epoch + 1} of the interrupted run", flush=True)
-    return model
-
-
-def _decode(
-    dataset: Dataset, config: TrainingConfig, files: Path, processes: Processes
-) -> tuple[DecodedClips, DecodedClips, list[SkippedClip]]:
-    """Training clips with spare frames and margin, validation clips exactly as the server sees them.
-
-    One process of each machine decodes, the others open its files.
-    """
-
-    def decoded(clips: list[LabelledClip], spec: ClipSpec, file: Path, kind: str) -> tuple[DecodedClips, list[SkippedClip]]:
-        title, what = f"decoding {kind} clips", f"which {kind} clips can be decoded"
-        problems = processes.on_each_machine(lambda: write_frames(clips, spec, file, config.workers, title), what)
-        return open_frames(clips, spec, file, problems)
-
-    train, bad_train = decoded(dataset.part("train"), config.store_spec, files / "train.dat", "training")
-    val, bad_val = decoded(dataset.part("val"), config.clip_spec, files / "val.dat", "validation")
-    for clip in (skipped := [*bad_train, *bad_val]):
-        print(f"skipped: {clip.name}: {clip.message} ({clip.code})", flush=True)
-    return train, val, skipped
+    return split_dataset(read_dataset(Path(config.dataset), config.task), config.seed, config.val_fraction)
 
 
 def _training_batches(decoded: DecodedClips, labels: list[str], config: TrainingConfig, device: Device) -> TrainingBatches:
-    augmentation = Augmentation(config.size, config.flip, config.crop_scale_min, config.colour, config.rand_augment)
     variety = Variety(
-        augmentation, Mixing(config.mixup, config.cutmix), config.balanced_sampling, for_teacher=bool(config.teacher)
+        config.augmentation, Mixing(config.mixup, config.cutmix), config.balanced_sampling, for_teacher=bool(config.teacher)
     )
     targets = label_targets(decoded, labels).to(device.torch_device)
     return TrainingBatches(decoded, targets, config.batch_size, config.num_frames, variety)
 
 
-def _losses(decoded: DecodedClips, dataset: Dataset, config: TrainingConfig, device: Device) -> dict[str, Loss]:
+def _losses(decoded: DecodedClips, dataset: Dataset, config: TrainingConfig, device: Device) -> dict[str, AnyLoss]:
     """Classes are weighed by rarity, but where they are drawn by it: the head's stage takes every clip once."""
     weights = class_weights(decoded, dataset.labels, config.class_balance, device.torch_device)
-    kind = (config.loss, config.label_smoothing, config.focal_gamma)
-    return {"head": Loss(*kind, weights), "main": Loss(*kind, None if config.balanced_sampling else weights)}
+    loss = partial(TASKS[config.task].loss, config.loss, config.label_smoothing, config.focal_gamma)
+    return {"head": loss(weights), "main": loss(None if config.balanced_sampling else weights)}
 
 
 def _template(dataset: Dataset, config: TrainingConfig) -> Checkpoint:
@@ -230,20 +166,21 @@ def _fit_or_say_how_to_resume(fit: Fit, resumed: Checkpoint | None) -> None:
         with fit.interruption.deferred():
             fit.fit(resumed)
     except KeyboardInterrupt:
-        print(f"stopped in epoch {fit.history.epoch + 1}; go on with: clipserve train --resume {fit.run.path}", flush=True)
+        epoch, folder = fit.record.history.epoch + 1, fit.record.run.path
+        print(f"stopped in epoch {epoch}; go on with: clipserve train --resume {folder}", flush=True)
         raise
 
 
-def _measure_best(best: Checkpoint, val: ValidationBatches, device: Device) -> Metrics:
-    model = best.classifier().to(device.torch_device)
-    probabilities, targets = predict(val, model, device)
-    return measure(probabilities, targets, best.labels)
+def _measure_best(best: Checkpoint, val: ValidationBatches, device: Device) -> AnyMetrics:
+    task = TASKS[best.settings.task]
+    probabilities, truth = predict(val, best.classifier().to(device.torch_device), device, task)
+    return task.measure(probabilities, truth, best.labels)
 
 
 def _print_plan(dataset: Dataset, device: Device, folder: RunFolder) -> None:
     train, val = dataset.part("train"), dataset.part("val")
     groups = len({clip.group for clip in train}), len({clip.group for clip in val})
-    print(f"data: {len(dataset.clips)} clips, {len(dataset.labels)} classes; groups {dataset.grouping}")
+    print(f"data: {len(dataset.clips)} clips, {dataset.counted_labels}; groups {dataset.grouping}")
     print(
         f"split: {len(train)} clips from {groups[0]} groups to train on, {len(val)} clips from {groups[1]} others to measure on"
     )

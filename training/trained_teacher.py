@@ -19,6 +19,7 @@ from training.checkpoint import Checkpoint
 from training.config import TrainingConfig
 from training.device import Device
 from training.model import VideoClassifier
+from training.task import TASKS, Task
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Teacher:
     weight: float
     feature_weight: float
     device: Device
+    task: Task
 
     @classmethod
     def load(cls, config: TrainingConfig, labels: list[str], device: Device) -> "Teacher | None":
@@ -44,6 +46,11 @@ class Teacher:
         if not config.teacher:
             return None
         checkpoint = Checkpoint.load(Path(config.teacher))
+        if checkpoint.settings.task != config.task:
+            raise CommandError(
+                f"--teacher {config.teacher} is a {checkpoint.settings.task} model and the run is {config.task}: "
+                "a teacher must have the same --task"
+            )
         if missing := sorted(set(labels) - set(checkpoint.labels)):
             raise CommandError(
                 f"--teacher {config.teacher} does not know the label {missing[0]!r}; it knows {checkpoint.labels}"
@@ -52,7 +59,7 @@ class Teacher:
         indices = torch.tensor([checkpoint.labels.index(label) for label in labels], device=device.torch_device)
         model = checkpoint.classifier().to(device.torch_device).requires_grad_(False)
         weights = (config.teacher_temperature, config.teacher_weight, config.teacher_feature_weight)
-        return cls(model, indices, checkpoint.spec.num_frames, *weights, device)
+        return cls(model, indices, checkpoint.spec.num_frames, *weights, device, TASKS[config.task])
 
     @torch.no_grad()
     def answers(self, clips: Tensor) -> tuple[Tensor, Tensor]:
@@ -73,12 +80,7 @@ class Teacher:
         Source: soft labels, arXiv:1503.02531; similarities of clips, arXiv:1907.09682.
         """
         teacher_logits, teacher_features = self.answers(clips)
-        soft = functional.kl_div(
-            functional.log_softmax(logits / self.temperature, dim=1),
-            functional.log_softmax(teacher_logits / self.temperature, dim=1),
-            reduction="batchmean",
-            log_target=True,
-        )
+        soft = self.task.soft_loss(logits / self.temperature, teacher_logits / self.temperature)
         loss = (1 - self.weight) * label_loss + self.weight * self.temperature**2 * soft
         if self.feature_weight:
             loss = loss + self.feature_weight * functional.mse_loss(similarities(features), similarities(teacher_features))

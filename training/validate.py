@@ -8,9 +8,12 @@ Exit code 1 where training would leave clips out, fail or measure wrongly.
 
 import argparse
 import json
+from collections import Counter
 from pathlib import Path
+from typing import get_args
 
 from clips.errors import CommandError
+from clips.manifest import TaskName
 from training.data_report import data_report
 from training.dataset import Dataset, read_dataset
 from training.inspection import Finding, Inspected, findings, inspect
@@ -25,6 +28,9 @@ _SHOWN = 20
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of ``clipserve validate``."""
     parser.add_argument("data", type=Path, metavar="DATA", help="folder of class folders, or a CSV file")
+    parser.add_argument(
+        "--task", choices=get_args(TaskName), default="single_label", help="one label a clip, or tags [%(default)s]"
+    )
     parser.add_argument("--report", type=Path, metavar="FILE.html", help="plots and pictures as a page")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what was found to FILE as well")
     parser.add_argument("--shortest-seconds", type=float, default=0.5, metavar="S", help="shorter clips are named [0.5]")
@@ -33,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Print what was found. Raises: UsageError; CommandError: there is no such data set, or something grave was found."""
-    dataset = read_dataset(args.data)
+    dataset = read_dataset(args.data, args.task)
     inspected = inspect(dataset, args.workers)
     found = findings(inspected, args.shortest_seconds)
     print(_classes(dataset, inspected), flush=True)
@@ -57,18 +63,22 @@ def _classes(dataset: Dataset, inspected: list[Inspected]) -> str:
     width = max(map(len, dataset.labels))
     lines = [f"{'label':<{width}}  clips  groups  seconds, median"]
     for label in dataset.labels:
-        ours = [one for one in inspected if one.clip.label == label]
+        ours = [one for one in inspected if label in one.clip.labels]
         seconds = sorted(one.facts.duration_seconds for one in ours if one.facts)
         middle = f"{seconds[len(seconds) // 2]:.1f}" if seconds else "-"
         lines.append(f"{label:<{width}}  {len(ours):>5}  {len({one.clip.group for one in ours}):>6}  {middle:>15}")
-    total = f"{len(dataset.clips)} clips, {len(dataset.labels)} classes, groups {dataset.grouping}"
+    untagged = sum(not clip.labels for clip in dataset.clips)
+    told = f", {untagged} clips without any" if dataset.task == "multi_label" else ""
+    total = f"{len(dataset.clips)} clips, {dataset.counted_labels}{told}, groups {dataset.grouping}"
     return "\n".join([*lines, "", total, f"fingerprint {dataset.fingerprint()}"])
 
 
 def _content(dataset: Dataset, found: list[Finding]) -> dict[str, object]:
     return {
         "clips": len(dataset.clips),
+        "task": dataset.task,
         "labels": dataset.labels,
+        "clips_of_each_label": dict(Counter(label for clip in dataset.clips for label in clip.labels)),
         "fingerprint": dataset.fingerprint(),
         "findings": [vars(finding) for finding in found],
     }

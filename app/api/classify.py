@@ -11,8 +11,9 @@ from app.api.disconnect import while_connected
 from app.api.documented import ASKED, UPLOAD, VIDEO, answer, problems
 from app.api.examples import CLASSIFICATION
 from app.api.form import ONE_FILE
+from app.api.predictions import told
 from app.api.queries import ClassifyQuery
-from app.api.schemas import ClassificationBody, PredictionBody, TimesBody, VideoBody
+from app.api.schemas import ClassificationBody, TimesBody, VideoBody
 from app.api.uploads import received_video
 from app.errors import ModelUnloaded
 from app.inference.classify import CacheResult, Classification
@@ -82,10 +83,7 @@ def classification_body(answer: Classification, stages: StageTimes, top_k: int) 
     return ClassificationBody(
         model=manifest.name,
         version=manifest.version,
-        predictions=[
-            PredictionBody(label=prediction.label, probability=prediction.probability)
-            for prediction in answer.predictions[: top_k or None]
-        ],
+        **told(manifest, answer.predictions, top_k),
         video=VideoBody(**vars(clip.video), frame_times_seconds=list(clip.frame_times_seconds)),
         times_ms=TimesBody(**stages.ms),
     )

@@ -47,7 +47,7 @@ _MODEL = ModelBody(
     execution_plan=ExecutionPlanBody(lanes=2, intra_op_threads=1, max_batch_size=1, lone_threads=2, clips_per_second=28.9),
     clip_spec=ClipSpec(num_frames=4, height=128, width=128),
     thresholds=[0.42, 0.5, 0.47],
-    metrics={"accuracy": 0.653, "macro_f1": 0.634},
+    metrics={"mean_average_precision": 0.653, "macro_f1": 0.634},
     licence="Apache-2.0",
 )
 
@@ -55,6 +55,7 @@ CLASSIFICATION = ClassificationBody(
     model=_MODEL.name,
     version=_MODEL.version,
     predictions=[PredictionBody(label="PullUps", probability=0.872), PredictionBody(label="PushUps", probability=0.101)],
+    tags=["PullUps"],
     video=VideoBody(
         container="mov,mp4,m4a,3gp,3g2,mj2",
         codec="h264",
@@ -98,6 +99,7 @@ TIMELINE = (
         start_seconds=0.0,
         end_seconds=5.0,
         predictions=[PredictionBody(label="PullUps", probability=0.872)],
+        tags=["PullUps"],
         partial=False,
     ),
     WindowEvent(
@@ -106,6 +108,7 @@ TIMELINE = (
         start_seconds=5.0,
         end_seconds=10.0,
         predictions=[PredictionBody(label="PullUps", probability=0.914)],
+        tags=["PullUps"],
         partial=False,
     ),
     WindowProblemEvent(

@@ -49,12 +49,19 @@ class TimesBody(Answer):
     model: float = Field(ge=0, description="The run of the batch that the clip was in, ms")
 
 
+_TAGS = Field(
+    description="multi_label: the labels that the video has, those that reach their thresholds; most probable first, and all "
+    "of them whatever `top_k` is. null: the model is single_label, and its answer is the first prediction"
+)
+
+
 class ClassificationBody(Answer):
     """Answer to ``POST /classify``."""
 
     model: str = Field(description="Name of the model that answered")
     version: int = Field(description="Its version")
     predictions: list[PredictionBody] = Field(description="Most probable first")
+    tags: list[str] | None = _TAGS
     video: VideoBody = Field(description="What the decoder saw")
     times_ms: TimesBody = Field(description="Time of each stage, ms")
 

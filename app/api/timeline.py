@@ -14,9 +14,10 @@ from app.api.disconnect import while_connected
 from app.api.documented import ASKED, UPLOAD, VIDEO, problems, stream
 from app.api.event_stream import EventStream
 from app.api.examples import TIMELINE
+from app.api.predictions import told
 from app.api.problems import problem_body
 from app.api.queries import TimelineQuery
-from app.api.schemas import PredictionBody, VideoFileBody
+from app.api.schemas import VideoFileBody
 from app.api.timeline_events import (
     Event,
     FailedEvent,
@@ -33,6 +34,7 @@ from app.inference.timeline import Timeline, TimelineWork, WindowOutcome, Window
 from app.inference.windows import SlidingWindow
 from app.observability import metrics
 from app.observability.stages import keep_record, timed
+from clips import Manifest
 
 router = APIRouter(tags=["classify"])
 
@@ -93,7 +95,7 @@ async def _events(request: Request, timeline: Timeline, top_k: int) -> AsyncGene
         )
         async with aclosing(timeline.outcomes()) as outcomes:
             async for outcome in outcomes:
-                yield _event(state.windows, outcome, top_k, state.request_id)
+                yield _event(manifest, state.windows, outcome, top_k, state.request_id)
                 state.windows += 1
     except Problem as problem:
         state.problem_code = problem.code
@@ -112,17 +114,16 @@ def _failed(problem: Problem, request_id: str) -> FailedEvent:
     )
 
 
-def _event(index: int, outcome: WindowOutcome, top_k: int, request_id: str) -> Event:
+def _event(manifest: Manifest, index: int, outcome: WindowOutcome, top_k: int, request_id: str) -> Event:
     start, end = outcome.window
     assert end is not None, "windows of a timeline have an end"
     if isinstance(outcome, WindowResult):
-        predictions = [PredictionBody(label=each.label, probability=each.probability) for each in outcome.predictions]
         return WindowEvent(
             event="window",
             index=index,
             start_seconds=start,
             end_seconds=end,
-            predictions=predictions[: top_k or None],
+            **told(manifest, outcome.predictions, top_k),
             partial=outcome.partial,
         )
     metrics.PROBLEMS.labels(outcome.problem.code).inc()

@@ -29,6 +29,9 @@ class WindowEvent(Answer):
     start_seconds: float = Field(ge=0, description="Where the window starts, from the first frame of the video")
     end_seconds: float = Field(gt=0, description="Where it ends")
     predictions: list[PredictionBody] = Field(description="Most probable first")
+    tags: list[str] | None = Field(
+        description="As in the answer of `/classify`, of this window; null: the model is single_label"
+    )
     partial: bool = Field(description="Whether frames are missing from the video, or are damaged in the window or near it")
 
 

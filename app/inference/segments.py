@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from app.inference.classify import Prediction
+from app.inference.tags import tags_of
 from app.inference.windows import shares
 from clips import Manifest, TimeWindow
 
@@ -31,10 +32,8 @@ def labels_of(manifest: Manifest, predictions: Sequence[Prediction]) -> dict[str
 
     The most probable one; of a multi_label model all that reach their thresholds.
     """
-    if manifest.thresholds is None:
-        return {predictions[0].label: predictions[0].probability}
-    threshold = dict(zip(manifest.labels, manifest.thresholds, strict=True))
-    return {each.label: each.probability for each in predictions if each.probability >= threshold[each.label]}
+    tags = tags_of(manifest, predictions)
+    return {each.label: each.probability for each in (predictions[:1] if tags is None else tags)}
 
 
 def merged(windows: Sequence[TimeWindow], labels: Sequence[Mapping[str, float]]) -> list[Segment]:

@@ -65,8 +65,9 @@ async function classify(event) {
 
 function showResult(answer) {
   const [top] = answer.predictions;
-  byId("top-label").textContent = `${top.label}, ${percent(top.probability)}`;
-  byId("predictions").replaceChildren(...answer.predictions.map(predictionRow));
+  const chosen = answer.tags ?? [top.label]; // null: the model gives one label
+  byId("top-label").textContent = answer.tags ? chosen.join(", ") || "No tag" : `${top.label}, ${percent(top.probability)}`;
+  byId("predictions").replaceChildren(...answer.predictions.map((each) => predictionRow(each, chosen.includes(each.label))));
   byId("times").replaceChildren(...Object.entries(answer.times_ms).map(timeCell));
   const { width, height, duration_seconds: seconds, frame_count: frames, codec, frame_times_seconds: seen } = answer.video;
   byId("facts").textContent =
@@ -75,8 +76,8 @@ function showResult(answer) {
   show("result");
 }
 
-function predictionRow({ label, probability }) {
-  const row = element("li");
+function predictionRow({ label, probability }, isChosen) {
+  const row = element("li", isChosen ? "chosen" : "");
   const track = element("div", "track");
   const bar = element("div", "bar");
   bar.style.width = percent(probability);

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.browser.chromium import Page, chromium_page, installed_chromium
-from tests.live_server import LiveServer
+from tests.colour_model import publish
+from tests.live_server import LiveServer, running_server
 from tests.videos import GREEN, VP9_WEBM, one_frame_video, solid_video
 
 REQUIRED = os.environ.get("CLIPSERVE_REQUIRE_BROWSER") == "1"
@@ -54,6 +55,21 @@ def test_a_chosen_video_is_classified_and_its_probabilities_are_drawn(page: Page
         page.screenshot(Path(folder) / "page.png")
         page.prefer("dark")
         page.screenshot(Path(folder) / "page-dark.png")
+
+
+def test_tags_are_named_and_stand_out(browser: Page, tmp_path: Path) -> None:
+    publish(tmp_path / "models", thresholds=[0.5, 0.5, 0.5])
+    with running_server(tmp_path / "models", tmp_path / "log.jsonl") as tagging:
+        browser.open(tagging.url)
+        browser.wait_for("document.querySelector('#served').textContent.includes('labels')")
+        classify(browser, solid_video((255, 255, 0), encoding=VP9_WEBM), tmp_path / "yellow.webm")
+        assert sorted(browser.text("#top-label").split(", ")) == ["green", "red"]
+        chosen = browser.evaluate("[...document.querySelectorAll('#predictions .chosen .label')].map(e => e.textContent)")
+        assert sorted(chosen) == ["green", "red"]
+        classify(browser, solid_video((0, 0, 0), encoding=VP9_WEBM), tmp_path / "black.webm")
+        assert browser.text("#top-label") == "No tag"
+        assert browser.evaluate("document.querySelectorAll('#predictions .chosen').length") == 0
+    assert browser.complaints == []
 
 
 def test_a_refused_video_shows_why(page: Page, tmp_path: Path) -> None:

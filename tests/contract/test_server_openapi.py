@@ -8,7 +8,8 @@ from tests.videos import RED, one_frame_video, solid_video
 
 def test_an_answer_has_exactly_the_fields_of_the_contract(server: LiveServer) -> None:
     answer = server.classify(solid_video(RED)).json()
-    assert set(answer) == {"model", "version", "predictions", "video", "times_ms"}
+    assert set(answer) == {"model", "version", "predictions", "tags", "video", "times_ms"}
+    assert answer["tags"] is None, "the model gives one label"
     assert set(answer["predictions"][0]) == {"label", "probability"}
     assert list(answer["times_ms"]) == ["upload", "decode", "queue", "model"]
     assert set(answer["video"]) == {

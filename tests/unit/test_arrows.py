@@ -55,7 +55,14 @@ def test_arrows_point_one_way(folder: str) -> None:
 
 @pytest.mark.parametrize(
     ("library", "folder"),
-    [("onnxruntime", "app"), ("prometheus_client", "app"), ("opentelemetry", "app"), ("onnxruntime", "training")],
+    [
+        ("onnxruntime", "app"),
+        ("prometheus_client", "app"),
+        ("opentelemetry", "app"),
+        ("onnxruntime", "training"),
+        ("torch.utils.tensorboard", "training"),
+        ("mlflow", "training"),
+    ],
 )
 def test_a_library_has_one_door(library: str, folder: str) -> None:
     assert len(importers(library, folder)) == 1, importers(library, folder)

@@ -1,5 +1,6 @@
 """The contract as data: sizes, and what a manifest refuses."""
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,15 @@ def manifest(**changes: Any) -> Manifest:
 
 def test_a_manifest_survives_the_disk(tmp_path: Path) -> None:
     manifest().write(tmp_path)
+    assert Manifest.read(tmp_path) == manifest()
+
+
+def test_manifests_of_before_quantisation_was_written_down_are_still_read(tmp_path: Path) -> None:
+    manifest().write(tmp_path)
+    content = json.loads((tmp_path / "manifest.json").read_text())
+    for variant in content["variants"]:
+        del variant["quantisation"]
+    (tmp_path / "manifest.json").write_text(json.dumps(content))
     assert Manifest.read(tmp_path) == manifest()
 
 

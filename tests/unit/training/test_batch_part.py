@@ -10,9 +10,10 @@ from training.augment import Augmentation
 from training.batch_part import BatchPart
 from training.dataset import LabelledClip
 from training.decoding import DecodedClips
-from training.feeding import Batch, TrainingBatches, ValidationBatches, Variety, label_targets
+from training.feeding import Batch, TrainingBatches, ValidationBatches, Variety
 from training.mixing import Mixing
 from training.processes import Processes
+from training.targets import label_targets
 
 LABELS = ["even", "odd"]
 SIZES = pytest.mark.parametrize("size", [2, 3, 5])
@@ -52,22 +53,16 @@ def test_what_processes_train_on_together_is_the_batch_of_one(
 
 
 @SIZES
-def test_what_is_measured_and_stored_is_there_once_in_order(decoded: DecodedClips, size: int) -> None:
+def test_what_is_measured_is_there_once_in_order(decoded: DecodedClips, size: int) -> None:
     """Whole batches, so that each is computed as one process would compute it; some processes have none."""
-    lively = Augmentation(32, flip=True, crop_scale_min=0.5, colour=0.3)
-    train = TrainingBatches(decoded, label_targets(decoded, LABELS), 2, 2, Variety(lively, Mixing(mixup=0.4)))
     cpu = torch.device("cpu")
-    for passes in (
-        [list(train.in_order([0, 1])), *(list(train.shared_by(processes).in_order([0, 1])) for processes in everybody(size))],
-        [
-            list(ValidationBatches(decoded, LABELS, 2, cpu, processes).one_pass())
-            for processes in (Processes(), *everybody(size))
-        ],
-    ):
-        whole, shared = passes[0], [batch for one_pass in passes[1:] for batch in one_pass]
-        assert len(whole) == 4
-        assert [batch.inputs.tolist() for batch in whole] == [batch.inputs.tolist() for batch in shared]
-        assert [batch.targets.tolist() for batch in whole] == [batch.targets.tolist() for batch in shared]
+    whole, *passes = (
+        list(ValidationBatches(decoded, LABELS, 2, cpu, processes).one_pass()) for processes in (Processes(), *everybody(size))
+    )
+    shared = [batch for one_pass in passes for batch in one_pass]
+    assert len(whole) == 4
+    assert [batch.inputs.tolist() for batch in whole] == [batch.inputs.tolist() for batch in shared]
+    assert [batch.targets.tolist() for batch in whole] == [batch.targets.tolist() for batch in shared]
 
 
 def test_who_has_no_clip_of_a_batch_computes_one_that_does_not_count() -> None:

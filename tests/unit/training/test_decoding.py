@@ -30,7 +30,7 @@ def test_a_clip_that_cannot_be_decoded_is_named_and_left_out(some_clips: list[La
     some_clips[1].path.write_bytes(b"not a video")
     decoded, skipped = decode_clips(some_clips, SPEC, tmp_path / "frames.dat", 0, "test")
     assert [(clip.name, clip.code) for clip in skipped] == [("blue/1.mp4", "not_a_video")]
-    assert decoded.targets(["blue", "red"]).tolist() == [0, 1, 1]
+    assert [clip.label for clip in decoded.clips] == ["blue", "red", "red"]
     assert np.array_equal(decoded.read([1])[0], load_clip(some_clips[2].path, SPEC).frames)
 
 

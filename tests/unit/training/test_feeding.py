@@ -10,17 +10,10 @@ import torch
 from training.augment import Augmentation
 from training.dataset import LabelledClip
 from training.decoding import DecodedClips
-from training.features import FeatureBatches
-from training.feeding import (
-    Batch,
-    TrainingBatches,
-    ValidationBatches,
-    Variety,
-    drawn_frames,
-    label_targets,
-    take_frames,
-)
+from training.feature_batches import FeatureBatches
+from training.feeding import Batch, TrainingBatches, ValidationBatches, Variety, drawn_frames, take_frames
 from training.mixing import Mixing
+from training.targets import label_targets
 
 CPU = torch.device("cpu")
 LABELS = ["even", "odd"]

@@ -1,10 +1,12 @@
 """Two processes of one run, which find each other as torchrun lets them: what they agree on, and what they train."""
 
+import io
 import multiprocessing
 import os
 import socket
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,9 @@ import pytest
 import torch
 
 from clips.errors import CommandError, UsageError
+from tests.tagged_clips import write_tagged_clips
 from training.checkpoint import Checkpoint
+from training.config import TrainingConfig
 from training.interruption import Interruption
 from training.presets import resolve_config
 from training.processes import ALONE, Processes, joined
@@ -172,5 +176,77 @@ def test_a_signal_to_one_stops_all_after_the_same_step_and_they_go_on_to_the_sam
     for found in in_two_processes(whole_and_cut, tmp_path):
         assert found == {"stopped": "KeyboardInterrupt()", "steps": 1, "average": True, "own": True}
     assert not list(tmp_path.glob("m/*/frames*")), "decoded frames are removed"
+    for file in tmp_path.glob("m/*/*.pt"):
+        file.unlink()
+
+
+def heads(processes: Processes, folder: Path) -> dict[str, Any]:
+    """A head that is trained by one process, then by two while the cache of features is filled, filled up and full."""
+    changes = {"name": "m", "dataset": str(folder / "clips"), "weights": "none", "workers": 0, "precision": "fp32", "size": 32}
+    changes |= {
+        "backbone": "resnet18",
+        "num_frames": 2,
+        "frame_choices": 2,
+        "batch_size": 3,
+        "device": "cpu",
+        "temporal": "lstm",
+    }
+    config = resolve_config("finetune", {**changes, "temporal_width": 64, "epochs": 0, "head_epochs": 2, "head_views": 2})
+    alone = processes.from_first(lambda: trained_weights(config, folder, ALONE))
+    cached, found = config.model_copy(update={"feature_cache": str(folder / "cache")}), {}
+    for state in ("empty", "three are gone", "full"):
+        if processes.is_first and state == "three are gone":
+            for entry in sorted(folder.glob("cache/*/*"))[::4][:3]:
+                entry.unlink()
+        told = io.StringIO()
+        with redirect_stdout(told):
+            same = equal(alone, trained_weights(cached, folder, processes))
+        lines = [line for line in told.getvalue().splitlines() if "cache" in line and str(folder) not in line]
+        counts = [line.partition(": ")[2].partition(";")[0] for line in told.getvalue().splitlines() if "feature cache" in line]
+        found[state] = (same, counts, lines)
+    return found
+
+
+def trained_weights(config: TrainingConfig, runs: Path, processes: Processes) -> Mapping[str, torch.Tensor]:
+    run = train(config, None, runs, Interruption(), processes)
+    return processes.from_first(lambda: Checkpoint.load(run.last).model)
+
+
+def test_features_are_computed_in_shares_and_kept_by_the_first(make_clips, tmp_path: Path) -> None:
+    """Bit for bit what one process computes, of which each entry is made once."""
+    make_clips({"red": 5, "green": 5})
+    first, second = in_two_processes(heads, tmp_path)
+    views = 2 * 8 + 2
+    not_decoded = "training clips are not decoded: their features are in the cache"
+    assert first == {
+        "empty": (True, [f"0 found, {views} computed"], []),
+        "three are gone": (True, [f"{views - 3} found, 3 computed"], []),
+        "full": (True, [f"{views} found, 0 computed"], [not_decoded]),
+    }
+    assert second == {"empty": (True, [], []), "three are gone": (True, [], []), "full": (True, [], [not_decoded])}
+    for file in tmp_path.glob("m/*/*.pt"):
+        file.unlink()
+
+
+def tags(processes: Processes, folder: Path) -> dict[str, Any]:
+    """What is told of an epoch that two processes train, and that one trains."""
+    changes = {"name": "m", "task": "multi_label", "dataset": str(folder / "clips.csv"), "weights": "none", "workers": 0}
+    changes |= {"backbone": "resnet18", "num_frames": 1, "frame_choices": 1, "batch_size": 3, "size": 32, "epochs": 1}
+    changes |= {"precision": "fp32", "device": "cpu", "batch_norm": "frozen", "dropout": 0.0, "ema_decay": 0.0}
+    config = resolve_config("finetune", changes)
+    found = {}
+    for number, sharers in enumerate((ALONE, processes), start=1):
+        if sharers.size > 1 or processes.is_first:
+            train(config, None, folder, Interruption(), sharers)
+        best = processes.from_first(lambda number=number: Checkpoint.load(folder / "m" / str(number) / "best.pt"))
+        found[sharers.size] = [*best.metrics.values(), *(best.thresholds or ())]
+    return found
+
+
+def test_tags_of_clips_that_two_processes_share_are_measured_as_those_of_one(tmp_path: Path) -> None:
+    write_tagged_clips(tmp_path, repeats=2)
+    for found in in_two_processes(tags, tmp_path):
+        assert len(found[1]) == 5 + 3, "figures and thresholds"
+        assert found[2] == pytest.approx(found[1], abs=1e-5)
     for file in tmp_path.glob("m/*/*.pt"):
         file.unlink()

@@ -1,6 +1,7 @@
 """What the server accepts as a model on disk, and the one line that it says otherwise."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,16 @@ def test_a_cpu_runs_int8_and_a_gpu_fp16(tmp_path: Path) -> None:
     (model,) = published_models(tmp_path)
     assert preferred_variant(model, "cpu").precision == "int8"
     assert preferred_variant(model, "cuda").precision == "fp16"
+
+
+def test_a_cpu_runs_fp32_rather_than_int8_that_was_made_for_tensorrt(tmp_path: Path) -> None:
+    publish(tmp_path, precisions=("fp32", "int8"))
+    (model,) = published_models(tmp_path)
+    variants = [
+        each.model_copy(update={"quantisation": "s8s8"} if each.precision == "int8" else {}) for each in model.manifest.variants
+    ]
+    made_for_tensorrt = replace(model, manifest=model.manifest.model_copy(update={"variants": variants}))
+    assert preferred_variant(made_for_tensorrt, "cpu").precision == "fp32"
 
 
 def test_without_them_both_run_fp32(tmp_path: Path) -> None:

@@ -1,0 +1,29 @@
+"""Frames of clips from disk, batch by batch, one batch ahead of whoever works on them."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+
+Indices = NDArray[np.int64]
+
+
+def chunked(order: Indices, size: int) -> list[Indices]:
+    """Batches of ``size``; the last one may be smaller."""
+    return [order[start : start + size] for start in range(0, len(order), size)]
+
+
+def read_ahead(
+    batches: list[Indices], read: Callable[[Indices], NDArray[np.uint8]]
+) -> Iterator[tuple[Indices, NDArray[np.uint8]]]:
+    """Each batch with its frames; the next one is read from disk while the caller works on this one."""
+    if not batches:
+        return
+    with ThreadPoolExecutor(1) as reader:
+        upcoming = reader.submit(read, batches[0])
+        for indices, following in zip(batches, [*batches[1:], None], strict=True):
+            frames = upcoming.result()
+            if following is not None:
+                upcoming = reader.submit(read, following)
+            yield indices, frames
