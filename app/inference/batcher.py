@@ -126,10 +126,9 @@ class Batcher:
         self._changed.set()
 
     async def _run_batches(self) -> None:
-        """One lane."""
+        """One lane. A batch has no name here, which would keep its clips, and their memory files, until the next one comes."""
         while not self._closed:
-            if batch := await self._next_batch():
-                await self._run_batch(batch)
+            await self._run_batch(await self._next_batch())
 
     async def _next_batch(self) -> list[_Waiting]:
         """The next clips to run; empty once the batcher is closed."""
@@ -171,6 +170,8 @@ class Batcher:
             self._last_company = monotonic()
 
     async def _run_batch(self, batch: list[_Waiting]) -> None:
+        if not batch:
+            return
         started = monotonic()
         alone = not (self._waiting or self._expected or self._running) and started - self._last_company >= CALM_SECONDS
         self._running += 1

@@ -1,6 +1,7 @@
 """The queue in front of a model: when a batch leaves, and that each clip gets exactly one outcome."""
 
 import asyncio
+import weakref
 from collections.abc import Awaitable, Callable, Sequence
 from time import monotonic
 
@@ -54,6 +55,22 @@ def test_a_lone_clip_is_sent_at_once() -> None:
         queue = batcher(model)
         assert number_of(await ask(queue, 7)) == 7
         assert model.batches == [[7]]
+        await queue.close()
+
+    run(test)
+
+
+def test_a_clip_that_is_answered_is_not_kept() -> None:
+    """A lane that waits for its next batch would hold the memory file of its last one."""
+
+    async def test() -> None:
+        queue = batcher(EchoModel())
+        frames = clip(3)
+        kept = weakref.ref(frames)
+        await queue.infer(frames, monotonic() + LATER)
+        del frames
+        await asyncio.sleep(0)
+        assert kept() is None
         await queue.close()
 
     run(test)
