@@ -1,12 +1,10 @@
 """``best.pt`` and ``last.pt``: weights with everything needed to use them, as plain data that torch loads without code."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import torch
 from pydantic import ValidationError
 from torch import Tensor
 
@@ -14,7 +12,7 @@ from clips import ClipSpec
 from clips.errors import CommandError
 from training.config import TrainingConfig
 from training.model import VideoClassifier
-from training.weights import read_torch_file
+from training.weights import read_torch_file, save_torch_file
 
 
 @dataclass(frozen=True)
@@ -47,9 +45,7 @@ class Checkpoint:
 
     def save(self, file: Path) -> None:
         """Write by one atomic rename: an interrupted save leaves the old file."""
-        temporary = file.with_suffix(".tmp")
-        torch.save({item.name: getattr(self, item.name) for item in fields(self)}, temporary)
-        os.replace(temporary, file)  # noqa: PTH105 - the same call as in publish.py, where atomicity is the point
+        save_torch_file({item.name: getattr(self, item.name) for item in fields(self)}, file)
 
     @classmethod
     def load(cls, file: Path) -> "Checkpoint":

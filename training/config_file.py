@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from clips.errors import UsageError
 
-_GIVEN_APART = ("name", "dataset", "videos")
+GIVEN_APART = frozenset({"name", "dataset", "videos"})
 """Fields of a run that are arguments of the command."""
 
 
@@ -25,7 +25,7 @@ def read_config_file(file: Path, model: type[BaseModel], command: str) -> dict[s
         raise UsageError(f"--config {file} cannot be read: {problem.strerror}") from problem
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as problem:
         raise UsageError(f"--config {file} is not TOML: {problem}") from problem
-    known = model.model_fields.keys() - set(_GIVEN_APART)
+    known = model.model_fields.keys() - GIVEN_APART
     for field in settings.keys() - known:
         near = difflib.get_close_matches(field, known, n=1)
         hint = f"; do you mean {near[0]}?" if near else f"; `clipserve {command} --print-config` lists them all"
@@ -37,7 +37,7 @@ def config_text(config: BaseModel, title: str) -> str:
     """All settings but name and data set as such a file, under ``title``: reading it gives the same run."""
     lines = [f"# {title}", ""]
     for field, info in type(config).model_fields.items():
-        if field not in _GIVEN_APART:
+        if field not in GIVEN_APART:
             comment = f"  # {info.description}" if info.description else ""
             lines.append(f"{field} = {json.dumps(getattr(config, field), ensure_ascii=False)}{comment}")
     return "\n".join(lines) + "\n"

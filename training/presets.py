@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from clips.errors import UsageError
 from training.config import TrainingConfig
+from training.flags import wrong_setting
 
 PRESETS = MappingProxyType(
     {
@@ -87,9 +88,7 @@ def resolve_config(preset: str, chosen: dict[str, Any]) -> TrainingConfig:
     try:
         config = TrainingConfig(**{"preset": preset, **PRESETS[preset], **scratch, **chosen})
     except ValidationError as problem:
-        first = problem.errors()[0]
-        flag = "--" + str(first["loc"][0]).replace("_", "-") if first["loc"] else "the settings"
-        raise UsageError(f"{flag}: {first['msg']} (given: {first['input']!r})") from problem
+        raise wrong_setting(problem) from problem
     if config.task == "multi_label" and config.balanced_sampling:
         raise UsageError("--balanced-sampling draws clips by their one label; with --task multi_label use --class-balance")
     return config

@@ -16,7 +16,7 @@ from clips.errors import CommandError, UsageError
 from training.config_file import config_text, read_config_file
 from training.decoding import DecodedClips, decode_clips
 from training.device import Device, choose_device
-from training.flags import add_config_flags, chosen_settings
+from training.flags import add_config_flags, chosen_settings, wrong_setting
 from training.interruption import Interruption
 from training.knn_probe import KnnProbe, probe_clips
 from training.model import VideoClassifier
@@ -138,9 +138,7 @@ def _new_config(args: argparse.Namespace) -> PretrainConfig:
     try:
         return PretrainConfig(**{**chosen, "name": name, "videos": videos})
     except ValidationError as problem:
-        first = problem.errors()[0]
-        flag = "--" + str(first["loc"][0]).replace("_", "-") if first["loc"] else "the settings"
-        raise UsageError(f"{flag}: {first['msg']} (given: {first['input']!r})") from problem
+        raise wrong_setting(problem) from problem
 
 
 def _resumed(args: argparse.Namespace) -> tuple[RunFolder, PretrainConfig]:

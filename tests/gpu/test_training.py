@@ -9,12 +9,12 @@ import pytest
 import torch
 
 import clipserve
+from tests.stop_after import StopAfter
 from tests.videos import BLUE, GREEN, RED, solid_video
 from training.device import choose_device
 from training.distill import Distillation, DistillConfig, Phase
 from training.interruption import Interruption
 from training.presets import resolve_config
-from training.processes import ALONE, Processes
 from training.run_folder import RunFolder
 from training.teacher import EfficientNetLite2
 from training.train import train
@@ -54,19 +54,6 @@ def test_every_precision_learns_colours(precision: str, clips: Path, tmp_path: P
     settings = resolve_config("finetune", TINY | {"dataset": str(clips), "precision": precision, "epochs": 20})
     run = train(settings, None, tmp_path / "runs", Interruption())
     assert float(last_row(run)["train_accuracy"]) > 0.8
-
-
-class StopAfter(Interruption):
-    """A signal that comes after so many steps."""
-
-    def __init__(self, steps: int) -> None:
-        super().__init__()
-        self._steps = steps
-
-    def check(self, processes: Processes = ALONE) -> None:
-        self._steps -= 1
-        self.requested = self._steps == 0
-        super().check(processes)
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])

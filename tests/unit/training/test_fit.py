@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.stop_after import StopAfter
 from tests.videos import encode, grainy_picture
 from training.checkpoint import Checkpoint
 from training.config import TrainingConfig
 from training.interruption import Interruption
 from training.model import VideoClassifier
 from training.presets import resolve_config
-from training.processes import ALONE, Processes
 from training.run_folder import RunFolder
 from training.train import train
 
@@ -22,19 +22,6 @@ TABLES = ("results.csv", "split.csv", "skipped.csv")
 
 
 NARROW = {"backbone": "resnet18", "temporal_width": 64}
-
-
-class StopAfter(Interruption):
-    """A signal that comes after so many steps."""
-
-    def __init__(self, steps: int) -> None:
-        super().__init__()
-        self._steps = steps
-
-    def check(self, processes: Processes = ALONE) -> None:
-        self._steps -= 1
-        self.requested = self._steps == 0
-        super().check(processes)
 
 
 def config(data: Path, weights: str, **changes: object) -> TrainingConfig:

@@ -9,7 +9,7 @@ import torch
 
 import clipserve
 from clips.errors import CommandError
-from tests.unit.training.test_fit import StopAfter
+from tests.stop_after import StopAfter
 from training.interruption import Interruption
 from training.pretrain import pretrain
 from training.pretrain_config import PretrainConfig

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from clips.errors import CommandError, UsageError
+from tests.stop_after import StopAfter
 from tests.tagged_clips import write_tagged_clips
 from training.checkpoint import Checkpoint
 from training.config import TrainingConfig
@@ -135,19 +136,6 @@ def test_they_agree_and_an_error_is_told_once(tmp_path: Path) -> None:
     assert (first["both fail"], second["both fail"]) == ("CommandError('of 0')", "SystemExit(1)")
     assert "the machines differ in files" in first["machines differ"]
     assert second["machines differ"] == "SystemExit(1)"
-
-
-class StopAfter(Interruption):
-    """A signal that comes after so many steps."""
-
-    def __init__(self, steps: int) -> None:
-        super().__init__()
-        self._steps = steps
-
-    def check(self, processes: Processes = ALONE) -> None:
-        self._steps -= 1
-        self.requested = self._steps == 0
-        super().check(processes)
 
 
 def whole_and_cut(processes: Processes, folder: Path) -> dict[str, Any]:
