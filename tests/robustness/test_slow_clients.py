@@ -1,7 +1,6 @@
 """Clients that take their time, or take every place: they are cut off, and the others notice nothing."""
 
 import select
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -210,18 +209,6 @@ def test_callers_that_do_not_read_their_answers_are_closed(impatient_server: Liv
         impatient_server.until(lambda: impatient_server.metric("clipserve_connections ") <= others)
     assert impatient_server.classify(VIDEO).status_code == 200
     assert "Traceback" not in impatient_server.log.read_text()
-
-
-def test_a_caller_that_leaves_the_end_of_its_last_answer_unread_is_closed(impatient_server: LiveServer) -> None:
-    """Too little to hold up the server, and yet a connection that would wait for ever to be closed."""
-    before = impatient_server.metric(NOT_READ)
-    with RawConnection(impatient_server) as connection:
-        connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        asked = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-        size = len(impatient_server.client.get("/openapi.json").content)
-        fills = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * (4_000_000 // size)
-        connection.write(fills + asked)
-        impatient_server.until(lambda: impatient_server.metric(NOT_READ) == before + 1)
 
 
 def test_a_caller_that_reads_slowly_and_does_read_gets_everything(impatient_server: LiveServer) -> None:

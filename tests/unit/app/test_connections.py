@@ -1,6 +1,9 @@
 """What stands in front of every request."""
 
 import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 import uvicorn
@@ -8,6 +11,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from app.connections import ConnectionLimits, LimitedProtocol, limited_protocol
+from app.observability import metrics
 
 LIMITS = ConnectionLimits(max_connections=1, head_timeout_seconds=2.0, send_timeout_seconds=3.0)
 
@@ -71,3 +75,38 @@ def test_a_connection_that_is_closed_with_bytes_unread_is_not_waited_for(sent: b
         protocol.connection_lost(None)
 
     asyncio.run(connection())
+
+
+KERNEL_BYTES = 4096
+"""Of the buffers on both sides, which the kernel enlarges several times and no further once they are set."""
+ANSWER_BYTES = 60_000
+"""More than the kernel keeps, less than the 64 KiB from which a transport holds up who writes."""
+
+
+async def answers(scope: dict[str, Any], receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", str(ANSWER_BYTES).encode())]})
+    await send({"type": "http.response.body", "body": b"x" * ANSWER_BYTES})
+
+
+def test_a_caller_that_leaves_the_end_of_its_last_answer_unread_is_closed() -> None:
+    """Too little to hold up the server, and yet a connection that would wait for ever to be closed."""
+    refused = metrics.CONNECTIONS_REFUSED.labels("send_timeout")
+    before = refused._value.get()
+
+    async def serve(listener: socket.socket, caller: socket.socket) -> None:
+        limits = ConnectionLimits(max_connections=1, head_timeout_seconds=60.0, send_timeout_seconds=0.2)
+        server = uvicorn.Server(uvicorn.Config(answers, http=limited_protocol(limits), lifespan="off", log_config=None))
+        serving = asyncio.create_task(server._serve(sockets=[listener]))
+        await asyncio.to_thread(caller.sendall, b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        while refused._value.get() == before:  # noqa: ASYNC110 - a metric tells nobody
+            await asyncio.sleep(0.01)
+        server.should_exit = True
+        await serving
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as caller:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BYTES)
+        caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, KERNEL_BYTES)
+        caller.connect(listener.getsockname())
+        asyncio.run(asyncio.wait_for(serve(listener, caller), 60))
+        received = sum(len(part) for part in iter(lambda: caller.recv(65536), b""))
+    assert 0 < received < ANSWER_BYTES
