@@ -7,7 +7,7 @@ for the wait (Gil Tene's "coordinated omission").
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 
 NO_ANSWER, GAVE_UP = 0, -1
@@ -136,15 +136,20 @@ async def open_loop(
     return list(await asyncio.gather(*tasks)), time.perf_counter() - start
 
 
+def poisson_arrivals(rate: float, seconds: float, seed: int = 0) -> Iterator[float]:
+    """Times from the start, s, at which requests are to be sent."""
+    gaps, at = random.Random(seed), 0.0
+    while (at := at + gaps.expovariate(rate)) < seconds:
+        yield at
+
+
 async def send_open_loop(
     client: Client, videos: Sequence[bytes], rate: float, seconds: float, seed: int = 0
 ) -> "list[asyncio.Task[Reply]]":
     """Poisson arrivals at ``rate`` a second for ``seconds``; back when the last is sent, whatever is still unanswered."""
-    arrivals, start = random.Random(seed), time.perf_counter()
-    tasks, due, index = [], start, 0
-    while (due := due + arrivals.expovariate(rate)) < start + seconds:
+    start, tasks = time.perf_counter(), []
+    for index, due in enumerate(start + at for at in poisson_arrivals(rate, seconds, seed)):
         await asyncio.sleep(max(0.0, due - time.perf_counter()))
         tasks.append(asyncio.create_task(client.post(videos[index % len(videos)], due)))
-        index += 1
     await asyncio.sleep(max(0.0, start + seconds - time.perf_counter()))
     return tasks

@@ -5,7 +5,7 @@ All run the same ONNX file with the same ONNX Runtime and get the same bytes. Ti
 
   configurations       each peer in the few arrangements that its documentation offers; later phases take its fastest
   saturation           closed loop of 16 clients, as a share of the bare limit; start-up time and idle memory
-  latency              Poisson arrivals at 60% of the best peer's capacity, the same rate for all
+  latency              Poisson arrivals at 60% of the best peer's capacity, the same rate for all; beside them an ideal queue
   overload             2 and 3 times a server's own capacity, with its queue bounded where it can be
   overload_as_shipped  the same with the defaults of each
 
@@ -88,7 +88,8 @@ def _measured(phase: str, args: argparse.Namespace, field: Field, bare: Bare, ti
         raise SystemExit(f"{phase} needs the capacities of the phase saturation, which is not recorded")
     capacities = {name: row["median_clips_per_second"] for name, row in tier["saturation"]["servers"].items()}
     if phase == "latency":
-        return latency(field, capacities, args.rounds, 2 * args.seconds)
+        limit = median(tier["saturation"]["bare"]["clips_per_second"])
+        return latency(field, capacities, limit, args.rounds, 2 * args.seconds)
     return overload(field, capacities, 2 * args.seconds, protected=phase == "overload")
 
 

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
-from benchmarks.load import GAVE_UP, NO_ANSWER, Reply, closed_loop, open_loop
+from benchmarks.load import GAVE_UP, NO_ANSWER, Reply, closed_loop, open_loop, poisson_arrivals
 from benchmarks.peers.bare import Bare
 from benchmarks.peers.contestants import OURS
 from benchmarks.peers.field import CLIENTS, Field
+from benchmarks.peers.ideal import ideal_latencies
 from benchmarks.record import percentiles
 
 PATIENCE_SECONDS = 10.0
@@ -75,8 +76,11 @@ def _saturated(row: dict[str, list[Any]], limits: list[float]) -> dict[str, Any]
     }
 
 
-def latency(field: Field, capacities: dict[str, float], rounds: int, seconds: float) -> dict[str, Any]:
-    """Poisson arrivals at the same rate for all; latency of 200s from the intended send time."""
+def latency(field: Field, capacities: dict[str, float], limit: float, rounds: int, seconds: float) -> dict[str, Any]:
+    """Poisson arrivals at the same rate for all; latency of 200s from the intended send time.
+
+    ``limit`` is the bare limit, clips a second: what an ideal queue makes of the same arrivals at that pace stands beside them.
+    """
     best = max((name for name in capacities if name != OURS), key=lambda name: capacities[name], default=OURS)
     rate = SHARE_OF_BEST_PEER * capacities[best]
     replies: dict[str, list[list[Reply]]] = {c.name: [] for c in field.contestants}
@@ -90,8 +94,16 @@ def latency(field: Field, capacities: dict[str, float], rounds: int, seconds: fl
     return {
         "rate_per_second": round(rate, 2),
         "best_peer": best,
+        "ideal_queue_ms": _ideal_ms(rate, limit, field.task.workers, rounds, seconds),
         "servers": {name: _latencies(rounds_) for name, rounds_ in replies.items()},
     }
+
+
+def _ideal_ms(rate: float, limit: float, processors: int, rounds: int, seconds: float) -> dict[str, float]:
+    together = []
+    for turn in range(rounds):
+        together += ideal_latencies(poisson_arrivals(rate, seconds, seed=turn), processors, processors / limit)
+    return {name: round(value, 1) for name, value in percentiles([1000 * latency for latency in together]).items()}
 
 
 def _latencies(rounds: Sequence[Sequence[Reply]]) -> dict[str, Any]:

@@ -52,6 +52,8 @@ def _latency(figures: dict[str, Any]) -> list[str]:
         (name, *(row["latency_ms"].get(c, "-") for c in columns), _not_200(row["statuses"]))
         for name, row in figures["servers"].items()
     ]
+    if ideal := figures.get("ideal_queue_ms"):
+        rows.insert(0, ("ideal queue", *(ideal[c] for c in columns), ""))
     return [f"{figures['rate_per_second']} arrivals a second", "", *_table(("server", *columns, "not 200"), rows)]
 
 

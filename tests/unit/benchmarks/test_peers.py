@@ -11,6 +11,7 @@ from benchmarks.load import Reply
 from benchmarks.peers.contestants import CONTESTANTS, OURS
 from benchmarks.peers.decoders import Decode, with_clips, with_pyav, with_pyav_threads
 from benchmarks.peers.field import WrongAnswers, check
+from benchmarks.peers.ideal import ideal_latencies
 from benchmarks.peers.task import Task
 from benchmarks.process_tree import process_tree, resident_mib
 from benchmarks.videos import generated_video
@@ -34,6 +35,10 @@ def test_the_gate_lets_the_models_own_probabilities_pass() -> None:
 def test_the_gate_refuses_everything_else(reply: Reply) -> None:
     with pytest.raises(WrongAnswers):
         check(theirs, reply, LABELS, EXPECTED)
+
+
+def test_in_the_ideal_queue_the_first_free_processor_takes_the_next_arrival() -> None:
+    assert ideal_latencies([0.0, 1.0, 2.0, 3.0, 30.0], 2, 10.0) == [10.0, 10.0, 18.0, 18.0, 10.0]
 
 
 def test_our_answers_are_put_into_the_order_of_the_labels() -> None:
