@@ -22,7 +22,8 @@ import clipserve
 from benchmarks.record import write_result
 
 VALIDATION_GROUPS = 2
-SHAPE = "--num-frames 8 --size 128 --sampling exact --patience 0 --no-publish"
+SHAPE = "--num-frames 8 --size 128"
+SHARED = "--sampling exact --patience 0 --no-publish"
 PLAIN = "--preset baseline --epochs 30"
 FROM_SCRATCH = f"{PLAIN} --learning-rate 0.01 --schedule cosine --warmup-epochs 1 --crop-scale-min 0.4 --colour 0.3"
 STUDENT = f"{FROM_SCRATCH} --backbone resnet18 --num-frames 4 --frame-choices 2"
@@ -71,6 +72,8 @@ class Fold:
     """Flags of ``clipserve distill``."""
     pretrain: str
     """Flags of ``clipserve pretrain``."""
+    shape: str
+    """Flags of ``clipserve train`` that come before those of the method."""
 
 
 def main() -> None:
@@ -78,7 +81,8 @@ def main() -> None:
     args = _arguments()
     _check_same_flags(args)
     folds = _write_folds(args)
-    chosen = [method for method in METHODS if method.name in args.methods]
+    names = {*args.methods, *(method.teacher for method in METHODS if method.name in args.methods)}
+    chosen = [method for method in METHODS if method.name in names]
     with ProcessPoolExecutor(args.parallel, mp_context=multiprocessing.get_context("spawn")) as pool:
         found = list(pool.map(_run_fold, folds, [chosen] * len(folds)))
     figures = {method.name: _figures(method, found) for method in chosen}
@@ -86,15 +90,15 @@ def main() -> None:
         gain = f"   gain over {row['against']}: {row['gain']:+.1%} ± {row['gain_deviation']:.1%}" if "gain" in row else ""
         print(f"{name:20} {row['accuracy']:6.1%} ± {row['deviation']:5.1%}{gain}")
     test_clips = [len((fold.folder / "test.csv").read_text().splitlines()) - 1 for fold in folds]
-    settings = {"shape": SHAPE, "methods": {method.name: vars(method) for method in chosen}, "test_clips": test_clips}
-    settings |= {"distill": args.distill, "pretrain": args.pretrain, "seeds": args.seeds}
-    write_result("methods", settings | {"found": figures})
+    settings = {"shape": args.shape, "shared": SHARED, "methods": {method.name: vars(method) for method in chosen}}
+    settings |= {"test_clips": test_clips, "distill": args.distill, "pretrain": args.pretrain, "seeds": args.seeds}
+    write_result(args.result, settings | {"found": figures})
 
 
 def _check_same_flags(args: argparse.Namespace) -> None:
     """What lies in the work folder was made with the flags that are recorded beside it."""
     file, shared = args.work / "flags.json", {"distill": args.distill, "pretrain": args.pretrain, "held_out": args.held_out}
-    flags = json.dumps({**shared, "shape": SHAPE, "methods": {method.name: vars(method) for method in METHODS}}, indent=1)
+    flags = json.dumps({**shared, "shape": args.shape, "methods": {method.name: vars(method) for method in METHODS}}, indent=1)
     args.work.mkdir(parents=True, exist_ok=True)
     if file.exists() and file.read_text() != flags:
         raise SystemExit(f"{args.work} was begun with other flags ({file}); give another folder for --work")
@@ -115,7 +119,7 @@ def _measured(fold: Fold, method: Method) -> dict[str, Any]:
         start = ["--weights", _start(fold, method.start)]
         taught = ["--teacher", str(_best(fold, method.teacher))] if method.teacher else []
         where = ["--runs", str(fold.folder / "runs"), "--name", method.name, "--seed", str(fold.seed)]
-        _call(["train", clips, *where, *SHAPE.split(), *method.flags.split(), *start, *taught])
+        _call(["train", clips, *where, *SHARED.split(), *fold.shape.split(), *method.flags.split(), *start, *taught])
         unfinished = figures.with_suffix(".part")
         _call(
             [
@@ -139,9 +143,9 @@ def _start(fold: Fold, start: str) -> str:
     if start == "none" or (folder / "backbone.pt").exists() or list(folder.glob("runs/*/*/backbone.pt")):
         pass
     elif start == "distilled":
-        more = ["--pictures", fold.pictures] if fold.pictures else []
-        more += ["--resume"] if (folder / "last.pt").exists() else []
-        _call(["distill", str(fold.folder / "train.csv"), "--output", str(folder), *more, *fold.distill.split()])
+        pictures = ["--pictures", fold.pictures] if fold.pictures else []
+        settings = ["--resume"] if (folder / "config.json").exists() else ["--seed", str(fold.seed), *fold.distill.split()]
+        _call(["distill", str(fold.folder / "train.csv"), "--output", str(folder), *pictures, *settings])
     elif begun := list(folder.glob("runs/*/*/last.pt")):
         _call(["pretrain", "--resume", str(begun[0].parent)])
     else:
@@ -201,7 +205,8 @@ def _write_folds(args: argparse.Namespace) -> list[Fold]:
             [{**row, "split": parts[_number(row["group"])]} for row in rows if _number(row["group"]) in parts],
         )
         _write(folder / "test.csv", [{**row, "split": ""} for row in rows if _number(row["group"]) in held_out])
-        folds.append(Fold(seed, folder, str(args.pictures.resolve()) if args.pictures else "", args.distill, args.pretrain))
+        pictures = str(args.pictures.resolve()) if args.pictures else ""
+        folds.append(Fold(seed, folder, pictures, args.distill, args.pretrain, args.shape))
     return folds
 
 
@@ -231,10 +236,14 @@ def _arguments() -> argparse.Namespace:
         "--work", type=Path, default=Path("runs/methods"), help="what is made on the way (default: %(default)s)"
     )
     parser.add_argument("--pictures", type=Path, help="folder of pictures for the distillation, beside the clips")
-    parser.add_argument("--methods", nargs="+", choices=names, default=names, metavar="NAME", help="(default: %(default)s)")
+    parser.add_argument(
+        "--methods", nargs="+", choices=names, default=names, metavar="NAME", help="and their teachers (default: %(default)s)"
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="(default: %(default)s)")
     parser.add_argument("--held-out", type=int, default=4, help="groups for each seed (default: %(default)s)")
     parser.add_argument("--parallel", type=int, default=1, help="seeds at a time (default: %(default)s)")
+    parser.add_argument("--shape", default=SHAPE, help="flags of `clipserve train` for all methods (default: %(default)s)")
+    parser.add_argument("--result", default="methods", metavar="NAME", help="of the file under results (default: %(default)s)")
     parser.add_argument("--distill", default="", help="flags of `clipserve distill`, in one word")
     parser.add_argument(
         "--pretrain", default="--epochs 200 --size 96", help="flags of `clipserve pretrain` (default: %(default)s)"

@@ -58,8 +58,8 @@ class Curve(NamedTuple):
     values: Sequence[float]
 
 
-def curves_figure(curves: Sequence[Curve], title: str) -> Figure:
-    """All of them in one plot."""
+def curves_figure(curves: Sequence[Curve], title: str, unit: str = "epoch") -> Figure:
+    """All of them in one plot, over epochs or another ``unit``."""
     names = list(dict.fromkeys(curve.name for curve in curves))
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(9, 4.5), layout="constrained")
@@ -70,7 +70,7 @@ def curves_figure(curves: Sequence[Curve], title: str) -> Figure:
                 curve.epochs, curve.values, color=f"C{names.index(curve.name) % 10}", linewidth=1.4, marker=".",
                 label=curve.name if first else None,
             )  # fmt: skip
-        axes.set(title=title, xlabel="epoch")
+        axes.set(title=title, xlabel=unit)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(frameon=False)
     return figure

@@ -23,6 +23,7 @@ from training.model import VideoClassifier
 from training.pairs import VideoPairs
 from training.plots import Curve, curves_figure
 from training.pretrain_config import PretrainConfig
+from training.processes import check_alone
 from training.repository import check_model_name
 from training.run_folder import RunFolder, check_resumable
 from training.self_supervised import Pretraining
@@ -53,6 +54,7 @@ def run(args: argparse.Namespace) -> None:
     if args.print_config:
         print(config_text(_new_config(args), "clipserve pretrain VIDEOS --name NAME --config THIS_FILE"), end="")
         return
+    check_alone("pretrain")
     with Interruption().handled() as interruption:
         folder, config = _resumed(args) if args.resume else (None, _new_config(args))
         finished = pretrain(config, folder, args.runs, interruption)

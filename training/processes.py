@@ -21,7 +21,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from clips.errors import CommandError
+from clips.errors import CommandError, UsageError
 
 T = TypeVar("T")
 Problem = CommandError | KeyboardInterrupt
@@ -173,6 +173,12 @@ def joined() -> Iterator[Processes]:
         yield Processes(dist.get_rank(), dist.get_world_size(), int(os.environ["LOCAL_RANK"]), machine)
     finally:
         dist.destroy_process_group()
+
+
+def check_alone(command: str) -> None:
+    """For what one process does. Raises: UsageError: torchrun has started several, which would all do the same."""
+    if dist.is_torchelastic_launched() and int(os.environ["WORLD_SIZE"]) > 1:
+        raise UsageError(f"clipserve {command} runs in one process; start it without torchrun (clipserve train is for several)")
 
 
 def _attempt(function: Callable[[], T]) -> tuple[T | None, Problem | None]:

@@ -1,26 +1,27 @@
-"""ResNet-50 as a student: its four stages, read out linearly as a teacher's maps, and what it is asked to match."""
+"""A ResNet as a student: its four stages, read out linearly as a teacher's maps, and what it is asked to match."""
 
 from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.models import resnet50
+from torchvision.models import get_model
 
+from training.architecture import Backbone
 from training.model import IMAGENET_MEAN, IMAGENET_STD
 from training.teacher import FEATURE_CHANNELS, STAGE_CHANNELS
 
-_OWN_CHANNELS = (256, 512, 1024, 2048, 2048)
 _TAUGHT_CHANNELS = (*STAGE_CHANNELS, FEATURE_CHANNELS)
 
 
 class Student(nn.Module):
-    """ResNet-50 from random weights, with one linear read-out for each of the teacher's maps."""
+    """A ResNet with random weights, with one linear read-out for each of the teacher's maps."""
 
-    def __init__(self) -> None:
+    def __init__(self, backbone: Backbone = "resnet50") -> None:
         super().__init__()
-        self.trunk = resnet50(zero_init_residual=True)
-        pairs = zip(_OWN_CHANNELS, _TAUGHT_CHANNELS, strict=True)
+        self.trunk = get_model(backbone, weights=None, zero_init_residual=True)
+        last = self.trunk.fc.in_features
+        pairs = zip((last // 8, last // 4, last // 2, last, last), _TAUGHT_CHANNELS, strict=True)
         self.readouts = nn.ModuleList(nn.Conv2d(own, taught, kernel_size=1) for own, taught in pairs)
         self.mean: Tensor
         self.std: Tensor

@@ -12,7 +12,8 @@ import clipserve
 from tests.stop_after import StopAfter
 from tests.videos import BLUE, GREEN, RED, solid_video
 from training.device import choose_device
-from training.distill import Distillation, DistillConfig, Phase
+from training.distill import Distillation
+from training.distill_config import DistillConfig
 from training.interruption import Interruption
 from training.presets import resolve_config
 from training.run_folder import RunFolder
@@ -80,9 +81,7 @@ def test_distillation_runs_and_unexplains_less(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     pictures = [random.integers(0, 256, (6, 8, 3), np.uint8).repeat(16, 0).repeat(16, 1) for _ in range(8)]
     device = choose_device("cuda")
-    config = DistillConfig(
-        views=640, batch_size=16, warmup_views=16, phases=(Phase(until=1.0, student_px=64, teacher_px=96),), decay_from=0.9
-    )
+    config = DistillConfig(views=640, batch_size=16, warmup_views=16, size=64, early_share=0, decay_from=0.9)
     with (tmp_path / "results.csv").open("w", buffering=1) as results:
         views = Views([pictures], 0, device.torch_device)
         Distillation(config, views, tmp_path / "last.pt", results, device, save_every_steps=10).run(EfficientNetLite2())

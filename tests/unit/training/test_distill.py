@@ -1,20 +1,32 @@
-"""Distillation: views, what the student must match, and a run that is interrupted and resumed."""
+"""Distillation from an image network: views, what the student must match, and a run that is interrupted and resumed."""
 
+import csv
 import io
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+import clipserve
+from training.architecture import Architecture
 from training.device import choose_device
-from training.distill import Distillation, DistillConfig, Phase
+from training.distill import Distillation
+from training.distill_config import DistillConfig
+from training.model import VideoClassifier
 from training.student import FeatureLoss, Student
 from training.teacher import FEATURE_CHANNELS, STAGE_CHANNELS, EfficientNetLite2
 from training.views import Views
+from training.weights import load_start_weights
 
 CPU = choose_device("cpu")
-TINY = DistillConfig(views=8, batch_size=4, warmup_views=4, phases=(Phase(until=1.0, student_px=32, teacher_px=64),))
+TINY = DistillConfig(views=8, batch_size=4, warmup_views=4, size=32, early_share=0, teacher_scale=2)
+FLAGS = [
+    word
+    for field in ("views", "batch_size", "size", "early_share", "teacher_scale")
+    for word in ("--" + field.replace("_", "-"), str(getattr(TINY, field)))
+] + ["--frames-per-clip", "2", "--backbone", "resnet18"]
 
 
 def pictures(count: int) -> list[np.ndarray]:
@@ -75,3 +87,55 @@ def test_an_interrupted_run_goes_on_to_the_same_end(tmp_path: Path) -> None:
         ).run(EfficientNetLite2())
     resumed = Distillation(TINY, Views([pictures(4)], 0), tmp_path / "parts.pt", io.StringIO(), CPU).run(EfficientNetLite2())
     assert all(torch.equal(a, b) for a, b in zip(whole.state_dict().values(), resumed.state_dict().values(), strict=True))
+
+
+def test_the_command_leaves_a_backbone_that_training_starts_from(make_clips, big_files: Path, capsys) -> None:
+    clips, output = make_clips({"red": 2, "green": 2}), big_files / "backbone"
+    assert clipserve.main(["distill", str(clips), "--output", str(output), *FLAGS]) == 0
+    assert f"--weights {output} --backbone resnet18" in capsys.readouterr().out
+    model = VideoClassifier(2, architecture=Architecture(backbone="resnet18"))
+    load_start_weights(model, str(output), "resnet18")
+    rows = list(csv.DictReader((output / "results.csv").read_text().splitlines()))
+    assert [row["views"] for row in rows] == ["8"]
+    assert 0 < float(rows[0]["pooled feature"]) < 2
+    assert {file.name for file in output.iterdir()} == {"config.json", "results.csv", "curves.png", "last.pt", "backbone.pt"}
+    assert clipserve.main(["distill", str(clips), "--output", str(output), "--resume"]) == 1
+    assert "is complete" in capsys.readouterr().err
+
+
+def test_a_resumed_run_has_the_settings_that_it_was_begun_with(make_clips, big_files: Path, capsys) -> None:
+    clips, output = str(make_clips({"red": 2, "green": 2})), big_files / "backbone"
+    command = ["distill", clips, "--output", str(output)]
+    assert clipserve.main([*command, "--resume"]) == 2
+    assert "there is no run to resume" in capsys.readouterr().err
+    output.mkdir()
+    (output / "config.json").write_text(TINY.model_copy(update={"backbone": "resnet18"}).model_dump_json())
+    assert clipserve.main([*command, *FLAGS]) == 2
+    assert "has a run" in capsys.readouterr().err
+    assert clipserve.main([*command, "--resume", "--views", "9"]) == 2
+    assert "leave out --views" in capsys.readouterr().err
+    assert clipserve.main([*command, "--resume", "--device", "cpu"]) == 0
+    assert json.loads((output / "config.json").read_text())["views"] == 8
+
+
+def test_settings_are_those_of_a_file_and_flags_count_more(tmp_path: Path, capsys) -> None:
+    assert clipserve.main(["distill", "--print-config", "--views", "7"]) == 0
+    file = tmp_path / "settings.toml"
+    file.write_text(capsys.readouterr().out)
+    assert clipserve.main(["distill", "--print-config", "--config", str(file), "--size", "64"]) == 0
+    printed = capsys.readouterr().out
+    assert "views = 7  #" in printed
+    assert "size = 64  #" in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ([], "give DATA"),
+        (["clips", "--teacher-scale", "0.5"], "--teacher-scale: Input should be greater than or equal to 1"),
+        (["clips", "--config", "none.toml"], "cannot be read"),
+    ],
+)
+def test_what_does_not_fit_is_told_before_anything_is_read(arguments: list[str], problem: str, capsys) -> None:
+    assert clipserve.main(["distill", *arguments]) == 2
+    assert problem in capsys.readouterr().err

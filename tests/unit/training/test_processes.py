@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 
+import clipserve
 from clips.errors import CommandError, UsageError
 from tests.stop_after import StopAfter
 from tests.tagged_clips import write_tagged_clips
@@ -32,6 +33,16 @@ def test_shares_are_all_there_is_in_order_and_about_even(count: int, size: int) 
     shares = [Processes(rank, size).share(count) for rank in range(size)]
     assert [item for share in shares for item in share] == list(range(count))
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+@pytest.mark.parametrize("command", ["pretrain", "distill"])
+def test_what_one_process_does_is_refused_where_several_were_started(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert clipserve.main([command, "videos", *(["--name", "x"] if command == "pretrain" else [])]) == 2
+    assert f"clipserve {command} runs in one process; start it without torchrun" in capsys.readouterr().err
 
 
 def test_without_torchrun_a_process_is_alone() -> None:
