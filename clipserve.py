@@ -27,7 +27,7 @@ COMMANDS = {
     "compare": Command("training.compare", "put several training runs side by side"),
     "export": Command("training.publish", "export a checkpoint to ONNX and publish it into the model repository"),
     "pretrain": Command("training.pretrain", "pre-train a backbone on videos without labels"),
-    "distill": Command("training.distill", "pre-train ResNet-50 on the features of a small ImageNet network"),
+    "distill": Command("training.distill", "pre-train a ResNet on the features of a small ImageNet network"),
 }
 
 

@@ -53,12 +53,18 @@ def before_add_examples(context: HookContext, examples: list[Case]) -> None:
 @schemathesis.hook
 def filter_case(context: HookContext, case: Case) -> bool:
     """Leave out what would unload the model, and what would not reach the server as it is meant."""
-    return _leaves_the_model(case) and not _loses_parts(case)
+    return _leaves_the_model(case) and not _loses_parts(case) and not _breaks_http(case)
 
 
 def _loses_parts(case: Case) -> bool:
     """Whether a form has a property that is an empty array: it is sent as no part, so too many properties can become few."""
     return case.media_type == "multipart/form-data" and isinstance(case.body, dict) and [] in case.body.values()
+
+
+def _breaks_http(case: Case) -> bool:
+    """Whether a header of random name is one of those that say where a message ends: the parser answers, and no route does
+    (tests/robustness/test_smuggling.py)."""
+    return not {"content-length", "transfer-encoding"}.isdisjoint(name.lower() for name in case.headers or {})
 
 
 def _leaves_the_model(case: Case) -> bool:
