@@ -97,8 +97,11 @@ def main() -> None:
 
 def _check_same_flags(args: argparse.Namespace) -> None:
     """What lies in the work folder was made with the flags that are recorded beside it."""
-    file, shared = args.work / "flags.json", {"distill": args.distill, "pretrain": args.pretrain, "held_out": args.held_out}
-    flags = json.dumps({**shared, "shape": args.shape, "methods": {method.name: vars(method) for method in METHODS}}, indent=1)
+    file = args.work / "flags.json"
+    given = {name: getattr(args, name) for name in ("distill", "pretrain", "held_out", "shape")} | {
+        "pictures": str(args.pictures)
+    }
+    flags = json.dumps({**given, "shared": SHARED, "methods": {method.name: vars(method) for method in METHODS}}, indent=1)
     args.work.mkdir(parents=True, exist_ok=True)
     if file.exists() and file.read_text() != flags:
         raise SystemExit(f"{args.work} was begun with other flags ({file}); give another folder for --work")
@@ -139,21 +142,19 @@ def _measured(fold: Fold, method: Method) -> dict[str, Any]:
 
 def _start(fold: Fold, start: str) -> str:
     """Start weights for ``--weights``; made first where they are missing."""
-    folder = fold.folder / start
-    if start == "none" or (folder / "backbone.pt").exists() or list(folder.glob("runs/*/*/backbone.pt")):
-        pass
-    elif start == "distilled":
-        pictures = ["--pictures", fold.pictures] if fold.pictures else []
-        settings = ["--resume"] if (folder / "config.json").exists() else ["--seed", str(fold.seed), *fold.distill.split()]
-        _call(["distill", str(fold.folder / "train.csv"), "--output", str(folder), *pictures, *settings])
-    elif begun := list(folder.glob("runs/*/*/last.pt")):
-        _call(["pretrain", "--resume", str(begun[0].parent)])
-    else:
-        where = ["--name", start, "--runs", str(folder / "runs"), "--seed", str(fold.seed), "--weights", "none"]
-        _call(["pretrain", str(fold.folder / "train.csv"), *where, *fold.pretrain.split()])
     if start == "none":
         return start
-    return str(next(iter([*folder.glob("backbone.pt"), *folder.glob("runs/*/*/backbone.pt")])))
+    command = {"distilled": "distill", "pretrained": "pretrain"}[start]
+    begun = list((fold.folder / start).glob("*/*/config.json"))
+    if not begun:
+        flags = [*fold.distill.split(), *(["--pictures", fold.pictures] if fold.pictures else [])]
+        flags = ["--weights", "none", *fold.pretrain.split()] if start == "pretrained" else flags
+        where = ["--name", start, "--runs", str(fold.folder / start), "--seed", str(fold.seed)]
+        _call([command, str(fold.folder / "train.csv"), *where, *flags])
+        begun = list((fold.folder / start).glob("*/*/config.json"))
+    elif not (begun[0].parent / "summary.json").exists():
+        _call([command, "--resume", str(begun[0].parent)])
+    return str(begun[0].parent)
 
 
 def _best(fold: Fold, method: str) -> Path:

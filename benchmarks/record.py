@@ -34,7 +34,7 @@ def write_result(name: str, figures: dict[str, Any]) -> Path:
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
     record = {
-        "command": command(name),
+        "command": command(),
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine(),
         **figures,
@@ -44,9 +44,11 @@ def write_result(name: str, figures: dict[str, Any]) -> Path:
     return path
 
 
-def command(name: str) -> str:
+def command() -> str:
     """How the running benchmark was called."""
-    return " ".join(["python", "-m", f"benchmarks.{name}", *map(_without_folders, sys.argv[1:])])
+    spec = sys.modules["__main__"].__spec__
+    module = spec.name.removesuffix(".__main__") if spec else Path(sys.argv[0]).stem
+    return " ".join(["python", "-m", module, *map(_without_folders, sys.argv[1:])])
 
 
 def _without_folders(argument: str) -> str:

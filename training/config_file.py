@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from clips.errors import UsageError
 
-GIVEN_APART = frozenset({"name", "dataset", "videos"})
+GIVEN_APART = frozenset({"name", "dataset", "videos", "data"})
 """Fields of a run that are arguments of the command."""
 
 

@@ -1,7 +1,8 @@
 """Every setting of a distillation, resolved before its first step and written to ``config.json``."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from clips.manifest import ModelName, TaskName
 from training.architecture import Backbone
 from training.device import DeviceName
 
@@ -11,11 +12,17 @@ class DistillConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
+    name: ModelName
+    data: str
+    """Folder or CSV file, as given."""
+
+    task: TaskName = Field("single_label", description="what is in DATA")
+    pictures: str = Field("", description="folder of other JPEG or PNG pictures, searched with its subfolders")
     backbone: Backbone = Field("resnet50", description="what is taught")
     seed: int = Field(0, ge=0, description="of the start weights and the views")
 
     views: int = Field(150_000, ge=1, description="random views of pictures to learn from")
-    batch_size: int = Field(48, ge=1, description="views per step")
+    batch_size: int = Field(48, ge=2, description="views per step")
     frames_per_clip: int = Field(32, ge=1, le=256, description="frames of each clip that are decoded, to draw from")
     size: int = Field(128, ge=32, le=512, description="height and width of a view, px")
     early_size: int = Field(96, ge=32, le=512, description="the same in the first part of the run: small views are cheap")
@@ -28,6 +35,12 @@ class DistillConfig(BaseModel):
     decay_from: float = Field(0.6, ge=0, lt=1, description="share of the views after which it falls in a line to a hundredth")
 
     device: DeviceName = Field("auto", description="where to train")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "DistillConfig":
+        if self.warmup_views >= self.views:
+            raise ValueError(f"warmup_views {self.warmup_views} leaves nothing of {self.views} views; give fewer")
+        return self
 
     def student_px(self, seen: int) -> int:
         """Height and width of the views in the batch that begins after ``seen`` of them."""

@@ -54,7 +54,7 @@ class Curve(NamedTuple):
 
     name: str
     """Curves of one name have one colour."""
-    epochs: Sequence[int]
+    x: Sequence[int]
     values: Sequence[float]
 
 
@@ -67,7 +67,7 @@ def curves_figure(curves: Sequence[Curve], title: str, unit: str = "epoch") -> F
         for curve in curves:
             first = next(each for each in curves if each.name == curve.name) is curve
             axes.plot(
-                curve.epochs, curve.values, color=f"C{names.index(curve.name) % 10}", linewidth=1.4, marker=".",
+                curve.x, curve.values, color=f"C{names.index(curve.name) % 10}", linewidth=1.4, marker=".",
                 label=curve.name if first else None,
             )  # fmt: skip
         axes.set(title=title, xlabel=unit)

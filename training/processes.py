@@ -164,7 +164,7 @@ ALONE = Processes()
 @contextmanager
 def joined() -> Iterator[Processes]:
     """The processes that torchrun has started this one with; this one alone where it was started without."""
-    if not dist.is_torchelastic_launched() or int(os.environ["WORLD_SIZE"]) == 1:
+    if not _are_several():
         yield ALONE
         return
     dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=_PATIENCE)
@@ -177,8 +177,12 @@ def joined() -> Iterator[Processes]:
 
 def check_alone(command: str) -> None:
     """For what one process does. Raises: UsageError: torchrun has started several, which would all do the same."""
-    if dist.is_torchelastic_launched() and int(os.environ["WORLD_SIZE"]) > 1:
+    if _are_several():
         raise UsageError(f"clipserve {command} runs in one process; start it without torchrun (clipserve train is for several)")
+
+
+def _are_several() -> bool:
+    return dist.is_torchelastic_launched() and int(os.environ["WORLD_SIZE"]) > 1
 
 
 def _attempt(function: Callable[[], T]) -> tuple[T | None, Problem | None]:

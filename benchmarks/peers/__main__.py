@@ -115,7 +115,7 @@ def _decoder_rates(task: Task, python: Path, videos: Sequence[bytes]) -> dict[st
 
 def _circumstances() -> dict[str, Any]:
     return {
-        "command": command("peers"),
+        "command": command(),
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "load_after": getloadavg()[0],
     }

@@ -1,4 +1,4 @@
-"""The queue that no server can better: what the bare limit's time for a video leaves of a latency, without a server."""
+"""A queue without a server: each video on one processor for the bare limit's mean time, and nothing else costs anything."""
 
 from collections.abc import Iterable
 from heapq import heapify, heapreplace

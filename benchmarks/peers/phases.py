@@ -103,6 +103,8 @@ def _ideal_ms(rate: float, limit: float, processors: int, rounds: int, seconds: 
     together = []
     for turn in range(rounds):
         together += ideal_latencies(poisson_arrivals(rate, seconds, seed=turn), processors, processors / limit)
+    if not together:
+        return {}
     return {name: round(value, 1) for name, value in percentiles([1000 * latency for latency in together]).items()}
 
 

@@ -12,8 +12,8 @@ import clipserve
 from tests.stop_after import StopAfter
 from tests.videos import BLUE, GREEN, RED, solid_video
 from training.device import choose_device
-from training.distill import Distillation
 from training.distill_config import DistillConfig
+from training.distillation import Distillation
 from training.interruption import Interruption
 from training.presets import resolve_config
 from training.run_folder import RunFolder
@@ -76,14 +76,15 @@ def test_pretraining_runs(clips: Path, tmp_path: Path) -> None:
     assert read_state(tmp_path / "p" / "1")["conv1.weight"].device.type == "cpu"
 
 
-def test_distillation_runs_and_unexplains_less(tmp_path: Path) -> None:
+def test_distillation_runs_and_unexplains_less(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("efficientnet_lite_pytorch", reason="the extra `distill` is not installed")
     random = np.random.default_rng(0)
     pictures = [random.integers(0, 256, (6, 8, 3), np.uint8).repeat(16, 0).repeat(16, 1) for _ in range(8)]
     device = choose_device("cuda")
-    config = DistillConfig(views=640, batch_size=16, warmup_views=16, size=64, early_share=0, decay_from=0.9)
-    with (tmp_path / "results.csv").open("w", buffering=1) as results:
-        views = Views([pictures], 0, device.torch_device)
-        Distillation(config, views, tmp_path / "last.pt", results, device, save_every_steps=10).run(EfficientNetLite2())
-    rows = [[float(value) for value in line.split(",")] for line in (tmp_path / "results.csv").read_text().splitlines()]
-    assert rows[-1][3] < rows[0][3]
+    settings = {"views": 640, "batch_size": 16, "warmup_views": 16, "size": 64, "early_share": 0, "decay_from": 0.9}
+    config = DistillConfig(name="d", data="noise", **settings)
+    views = Views([pictures], 0, device.torch_device)
+    monkeypatch.setattr("training.distillation.STEPS_PER_ROW", 10)
+    work = Distillation(config, EfficientNetLite2(), views, "noise", device, RunFolder(tmp_path), Interruption())
+    work.fit()
+    assert work.rows[-1]["stage_1"] < work.rows[0]["stage_1"]

@@ -106,6 +106,7 @@ def test_a_caller_that_leaves_the_end_of_its_last_answer_unread_is_closed() -> N
     with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as caller:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BYTES)
         caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, KERNEL_BYTES)
+        caller.settimeout(60)
         caller.connect(listener.getsockname())
         asyncio.run(asyncio.wait_for(serve(listener, caller), 60))
         received = sum(len(part) for part in iter(lambda: caller.recv(65536), b""))

@@ -1,7 +1,6 @@
 """Distillation from an image network: views, what the student must match, and a run that is interrupted and resumed."""
 
 import csv
-import io
 import json
 from pathlib import Path
 
@@ -10,23 +9,34 @@ import pytest
 import torch
 
 import clipserve
+from clips.errors import CommandError
+from tests.stop_after import StopAfter
+from tests.videos import solid_video
 from training.architecture import Architecture
-from training.device import choose_device
-from training.distill import Distillation
+from training.distill import distill
 from training.distill_config import DistillConfig
+from training.interruption import Interruption
 from training.model import VideoClassifier
+from training.run_folder import RunFolder
 from training.student import FeatureLoss, Student
-from training.teacher import FEATURE_CHANNELS, STAGE_CHANNELS, EfficientNetLite2
+from training.teacher import FEATURE_CHANNELS, STAGE_CHANNELS
 from training.views import Views
 from training.weights import load_start_weights
 
-CPU = choose_device("cpu")
-TINY = DistillConfig(views=8, batch_size=4, warmup_views=4, size=32, early_share=0, teacher_scale=2)
-FLAGS = [
-    word
-    for field in ("views", "batch_size", "size", "early_share", "teacher_scale")
-    for word in ("--" + field.replace("_", "-"), str(getattr(TINY, field)))
-] + ["--frames-per-clip", "2", "--backbone", "resnet18"]
+TINY = {
+    "name": "d", "backbone": "resnet18", "views": 20, "batch_size": 4, "warmup_views": 4, "frames_per_clip": 2, "size": 32,
+    "early_share": 0.0, "teacher_scale": 2.0, "device": "cpu",
+}  # fmt: skip
+FLAGS = [word for key, value in TINY.items() for word in ("--" + key.replace("_", "-"), str(value))]
+
+
+@pytest.fixture
+def clips(make_clips) -> Path:
+    return make_clips({"red": 2, "green": 2})
+
+
+def config(clips: Path, **changes: object) -> DistillConfig:
+    return DistillConfig(**{**TINY, "data": str(clips), **changes})
 
 
 def pictures(count: int) -> list[np.ndarray]:
@@ -56,8 +66,8 @@ def test_a_student_that_copies_its_teacher_leaves_nothing_unexplained() -> None:
 
 
 def test_the_learning_rate_rises_stays_and_falls() -> None:
-    config = DistillConfig(views=100_000)
-    rates = [config.rate(seen) for seen in (0, 1_200, 30_000, 60_000, 80_000, 100_000)]
+    settings = DistillConfig(name="d", data="clips", views=100_000)
+    rates = [settings.rate(seen) for seen in (0, 1_200, 30_000, 60_000, 80_000, 100_000)]
     assert rates == pytest.approx([0, 5e-4, 1e-3, 1e-3, 5e-4, 1e-5])
 
 
@@ -67,73 +77,77 @@ def test_the_backbone_has_torchvisions_names_without_the_classifier() -> None:
     assert not any(name.startswith(("fc.", "trunk.")) for name in weights)
 
 
-class InterruptedViews(Views):
-    """Views whose user presses Ctrl-C at the last batch of the run."""
-
-    def draw(self, count: int, size: int) -> torch.Tensor:
-        if count == TINY.batch_size and self.drawn == 1:
-            raise KeyboardInterrupt
-        self.drawn += count == TINY.batch_size
-        return super().draw(count, size)
-
-    drawn = 0
-
-
-def test_an_interrupted_run_goes_on_to_the_same_end(tmp_path: Path) -> None:
-    whole = Distillation(TINY, Views([pictures(4)], 0), tmp_path / "whole.pt", io.StringIO(), CPU).run(EfficientNetLite2())
-    with pytest.raises(KeyboardInterrupt):
-        Distillation(
-            TINY, InterruptedViews([pictures(4)], 0), tmp_path / "parts.pt", io.StringIO(), CPU, save_every_steps=1
-        ).run(EfficientNetLite2())
-    resumed = Distillation(TINY, Views([pictures(4)], 0), tmp_path / "parts.pt", io.StringIO(), CPU).run(EfficientNetLite2())
-    assert all(torch.equal(a, b) for a, b in zip(whole.state_dict().values(), resumed.state_dict().values(), strict=True))
-
-
-def test_the_command_leaves_a_backbone_that_training_starts_from(make_clips, big_files: Path, capsys) -> None:
-    clips, output = make_clips({"red": 2, "green": 2}), big_files / "backbone"
-    assert clipserve.main(["distill", str(clips), "--output", str(output), *FLAGS]) == 0
-    assert f"--weights {output} --backbone resnet18" in capsys.readouterr().out
+def test_a_run_leaves_a_backbone_that_training_starts_from(clips: Path, big_files: Path, capsys) -> None:
+    assert clipserve.main(["distill", str(clips), *FLAGS, "--runs", str(big_files)]) == 0
+    run = RunFolder(big_files / "d" / "1")
+    assert f"--weights {run.path} --backbone resnet18" in capsys.readouterr().out
     model = VideoClassifier(2, architecture=Architecture(backbone="resnet18"))
-    load_start_weights(model, str(output), "resnet18")
-    rows = list(csv.DictReader((output / "results.csv").read_text().splitlines()))
-    assert [row["views"] for row in rows] == ["8"]
-    assert 0 < float(rows[0]["pooled feature"]) < 2
-    assert {file.name for file in output.iterdir()} == {"config.json", "results.csv", "curves.png", "last.pt", "backbone.pt"}
-    assert clipserve.main(["distill", str(clips), "--output", str(output), "--resume"]) == 1
+    load_start_weights(model, str(run.path), "resnet18")
+    [row] = csv.DictReader(run.results.read_text().splitlines())
+    assert row["views"] == "20"
+    assert 0.3 < float(row["pooled_feature"]) < 2
+    assert json.loads(run.summary.read_text())["pooled_feature"] == float(row["pooled_feature"])
+    files = {"config.json", "results.csv", "curves.png", "summary.json", "last.pt", "backbone.pt"}
+    assert {file.name for file in run.path.iterdir()} == files
+    assert clipserve.main(["distill", "--resume", str(run.path)]) == 1
     assert "is complete" in capsys.readouterr().err
 
 
-def test_a_resumed_run_has_the_settings_that_it_was_begun_with(make_clips, big_files: Path, capsys) -> None:
-    clips, output = str(make_clips({"red": 2, "green": 2})), big_files / "backbone"
-    command = ["distill", clips, "--output", str(output)]
-    assert clipserve.main([*command, "--resume"]) == 2
-    assert "there is no run to resume" in capsys.readouterr().err
-    output.mkdir()
-    (output / "config.json").write_text(TINY.model_copy(update={"backbone": "resnet18"}).model_dump_json())
-    assert clipserve.main([*command, *FLAGS]) == 2
-    assert "has a run" in capsys.readouterr().err
-    assert clipserve.main([*command, "--resume", "--views", "9"]) == 2
-    assert "leave out --views" in capsys.readouterr().err
-    assert clipserve.main([*command, "--resume", "--device", "cpu"]) == 0
-    assert json.loads((output / "config.json").read_text())["views"] == 8
+@pytest.mark.parametrize("steps", [1, 3])
+def test_an_interrupted_run_goes_on_to_the_same_end(
+    clips: Path, big_files: Path, steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.distillation.STEPS_PER_ROW", 2)
+    whole = distill(config(clips), None, big_files, Interruption())
+    with pytest.raises(KeyboardInterrupt):
+        distill(config(clips), None, big_files, StopAfter(steps))
+    cut = RunFolder(big_files / "d" / "2")
+    resumed = distill(config(clips), cut, big_files, Interruption())
+    first, second = (torch.load(run.backbone, weights_only=True) for run in (whole, resumed))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    rows = [
+        [{**row, "seconds": ""} for row in csv.DictReader(run.results.read_text().splitlines())] for run in (whole, resumed)
+    ]
+    assert rows[0] == rows[1]
+    assert [row["views"] for row in rows[0]] == ["8", "16", "20"]
+
+
+def test_a_run_does_not_go_on_from_other_clips(clips: Path, big_files: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        distill(config(clips), None, big_files, StopAfter(1))
+    (clips / "red" / "0.mp4").write_bytes(solid_video((90, 90, 9), num_frames=6, width=48))
+    with pytest.raises(CommandError, match="have changed since the run began"):
+        distill(config(clips), RunFolder(big_files / "d" / "1"), big_files, Interruption())
+
+
+def test_only_the_device_of_a_run_that_goes_on_can_be_chosen(clips: Path, big_files: Path, capsys) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        distill(config(clips), None, big_files, StopAfter(1))
+    run = big_files / "d" / "1"
+    assert f"stopped after 4 views; go on with: clipserve distill --resume {run}" in capsys.readouterr().out
+    assert clipserve.main(["distill", "--resume", str(run), "--views", "9"]) == 2
+    assert "leave out views" in capsys.readouterr().err
+    assert clipserve.main(["distill", "--resume", str(run), "--device", "cpu"]) == 0
 
 
 def test_settings_are_those_of_a_file_and_flags_count_more(tmp_path: Path, capsys) -> None:
-    assert clipserve.main(["distill", "--print-config", "--views", "7"]) == 0
+    assert clipserve.main(["distill", "--print-config", "--views", "7000"]) == 0
     file = tmp_path / "settings.toml"
     file.write_text(capsys.readouterr().out)
     assert clipserve.main(["distill", "--print-config", "--config", str(file), "--size", "64"]) == 0
     printed = capsys.readouterr().out
-    assert "views = 7  #" in printed
+    assert "views = 7000  #" in printed
     assert "size = 64  #" in printed
 
 
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        ([], "give DATA"),
-        (["clips", "--teacher-scale", "0.5"], "--teacher-scale: Input should be greater than or equal to 1"),
-        (["clips", "--config", "none.toml"], "cannot be read"),
+        (["--name", "d"], "give DATA and --name"),
+        (["clips", "--name", "d", "--teacher-scale", "0.5"], "--teacher-scale: Input should be greater than or equal to 1"),
+        (["clips", "--name", "d", "--views", "10"], "warmup_views 2400 leaves nothing of 10 views"),
+        (["clips", "--name", "d", "--config", "none.toml"], "cannot be read"),
+        (["--resume", "none"], "no run folder of this command"),
     ],
 )
 def test_what_does_not_fit_is_told_before_anything_is_read(arguments: list[str], problem: str, capsys) -> None:

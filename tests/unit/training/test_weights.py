@@ -1,6 +1,7 @@
 """Start weights from files, and what a wrong file says."""
 
 import pickle
+import resource
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from torchvision.models import resnet18, resnet50
 
 from clips.errors import CommandError
 from training.model import VideoClassifier
-from training.weights import load_start_weights
+from training.weights import load_start_weights, read_state, save_torch_file
 
 
 @pytest.fixture(scope="module")
@@ -77,3 +78,17 @@ def test_a_damaged_file_in_the_cache_is_reported(
     (tmp_path / "hub" / "checkpoints" / "resnet50-11ad3fa6.pth").write_bytes(b"half a file")
     with pytest.raises(CommandError, match="cannot be loaded"):
         load_start_weights(model, "imagenet")
+
+
+def test_what_cannot_be_written_leaves_what_was_there(tmp_path: Path) -> None:
+    file = tmp_path / "last.pt"
+    save_torch_file({"a": torch.ones(3)}, file)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
+    try:
+        with pytest.raises(CommandError, match="cannot be written"):
+            save_torch_file({"a": torch.ones(100_000)}, file)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert torch.equal(read_state(file)["a"], torch.ones(3))
+    assert [entry.name for entry in tmp_path.iterdir()] == ["last.pt"]
