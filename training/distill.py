@@ -9,21 +9,17 @@ runs/NAME/1 with backbone.pt, which `clipserve train --weights runs/NAME/1` star
 import argparse
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from clips.errors import UsageError
-from training.config_file import config_text, read_config_file
+from training.config_file import config_text
 from training.dataset import read_dataset
 from training.device import Device, choose_device
 from training.distill_config import DistillConfig
 from training.distillation import LOSS_WEIGHTS, Distillation
-from training.flags import add_config_flags, chosen_settings, wrong_setting
 from training.interruption import Interruption
 from training.pictures import clip_frames, read_pictures
 from training.plots import Curve, curves_figure
 from training.processes import check_alone
-from training.repository import check_model_name
-from training.run_folder import RunFolder, check_resumable
+from training.run_arguments import add_run_arguments, chosen_run
+from training.run_folder import RunFolder
 from training.split import split_dataset
 from training.teacher import EfficientNetLite2
 from training.views import Views
@@ -34,17 +30,7 @@ EXAMPLE = "clipserve distill clips.csv --pictures caltech101 --name backbone"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of ``clipserve distill``."""
-    parser.add_argument(
-        "data", nargs="?", metavar="DATA", help="folder of class folders or CSV file; only its training part is used"
-    )
-    parser.add_argument("--name", help="of the run: small letters, digits, - and _")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="settings as TOML; flags count more")
-    parser.add_argument(
-        "--print-config", action="store_true", help="print the settings of the run as a file for --config, and stop"
-    )
-    parser.add_argument("--resume", type=Path, metavar="RUN_FOLDER", help="go on with an interrupted run, with its settings")
-    parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="FOLDER", help="where run folders go [runs]")
-    add_config_flags(parser, DistillConfig, "settings (defaults in brackets)")
+    add_run_arguments(parser, DistillConfig, "data", "folder of class folders or CSV file; only its training part is used")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -52,12 +38,12 @@ def run(args: argparse.Namespace) -> None:
 
     Raises: CommandError: the run cannot go on. UsageError: the arguments do not fit. KeyboardInterrupt: it was stopped.
     """
+    folder, config = chosen_run(args, DistillConfig, "data", "distill")
     if args.print_config:
-        print(config_text(_new_config(args), "clipserve distill DATA --name NAME --config THIS_FILE"), end="")
+        print(config_text(config, "clipserve distill DATA --name NAME --config THIS_FILE"), end="")
         return
     check_alone("distill")
     with Interruption().handled() as interruption:
-        folder, config = _resumed(args) if args.resume else (None, _new_config(args))
         finished = distill(config, folder, args.runs, interruption)
     more = "" if config.backbone == "resnet50" else f" --backbone {config.backbone}"
     more += "" if config.task == "single_label" else f" --task {config.task}"
@@ -110,29 +96,3 @@ def _write_outcome(work: Distillation) -> None:
     title = f"{work.config.name}, run {work.run.path.name}: share of the teacher's variance that is left unexplained"
     curves_figure(curves, title, "views").savefig(work.run.curves, dpi=130)
     work.run.write_summary({**work.rows[-1], "seconds": round(sum(row["seconds"] for row in work.rows), 1)})
-
-
-def _new_config(args: argparse.Namespace) -> DistillConfig:
-    """Defaults, then the file, then the flags."""
-    data, name = (args.data, args.name) if not args.print_config else (args.data or "DATA", args.name or "name")
-    if not data or not name:
-        raise UsageError("give DATA and --name, or --resume RUN_FOLDER")
-    check_model_name(name)
-    chosen = read_config_file(args.config, DistillConfig, "distill") if args.config else {}
-    chosen |= chosen_settings(args, DistillConfig)
-    try:
-        return DistillConfig(**{**chosen, "name": name, "data": data})
-    except ValidationError as problem:
-        raise wrong_setting(problem) from problem
-
-
-def _resumed(args: argparse.Namespace) -> tuple[RunFolder, DistillConfig]:
-    """Only where to compute may change; everything else comes from the run."""
-    folder = RunFolder(args.resume)
-    config = folder.settings(DistillConfig)
-    check_resumable(folder)
-    chosen = chosen_settings(args, DistillConfig)
-    fixed = sorted(chosen.keys() - {"device"})
-    if fixed or args.data or args.name or args.config:
-        raise UsageError(f"--resume takes its settings from the run; leave out {fixed[0] if fixed else 'DATA and --name'}")
-    return folder, config.model_copy(update=chosen)

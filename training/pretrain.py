@@ -10,13 +10,11 @@ import argparse
 from pathlib import Path
 
 import torch
-from pydantic import ValidationError
 
-from clips.errors import CommandError, UsageError
-from training.config_file import config_text, read_config_file
+from clips.errors import CommandError
+from training.config_file import config_text
 from training.decoding import DecodedClips, decode_clips
 from training.device import Device, choose_device
-from training.flags import add_config_flags, chosen_settings, wrong_setting
 from training.interruption import Interruption
 from training.knn_probe import KnnProbe, probe_clips
 from training.model import VideoClassifier
@@ -24,8 +22,8 @@ from training.pairs import VideoPairs
 from training.plots import Curve, curves_figure
 from training.pretrain_config import PretrainConfig
 from training.processes import check_alone
-from training.repository import check_model_name
-from training.run_folder import RunFolder, check_resumable
+from training.run_arguments import add_run_arguments, chosen_run
+from training.run_folder import RunFolder
 from training.self_supervised import Pretraining
 from training.unlabelled import read_videos
 from training.weights import load_start_weights, save_torch_file
@@ -35,15 +33,7 @@ EXAMPLE = "clipserve pretrain my-videos --name general --probe my-clips"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of ``clipserve pretrain``."""
-    parser.add_argument("videos", nargs="?", metavar="VIDEOS", help="folder of videos, or a CSV file")
-    parser.add_argument("--name", help="of the run: small letters, digits, - and _")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="settings as TOML; flags count more")
-    parser.add_argument(
-        "--print-config", action="store_true", help="print the settings of the run as a file for --config, and stop"
-    )
-    parser.add_argument("--resume", type=Path, metavar="RUN_FOLDER", help="go on with an interrupted run, with its settings")
-    parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="FOLDER", help="where run folders go [runs]")
-    add_config_flags(parser, PretrainConfig, "settings (defaults in brackets)")
+    add_run_arguments(parser, PretrainConfig, "videos", "folder of videos, or a CSV file")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -51,12 +41,12 @@ def run(args: argparse.Namespace) -> None:
 
     Raises: CommandError: the run cannot go on. UsageError: the arguments do not fit. KeyboardInterrupt: it was stopped.
     """
+    folder, config = chosen_run(args, PretrainConfig, "videos", "pretrain")
     if args.print_config:
-        print(config_text(_new_config(args), "clipserve pretrain VIDEOS --name NAME --config THIS_FILE"), end="")
+        print(config_text(config, "clipserve pretrain VIDEOS --name NAME --config THIS_FILE"), end="")
         return
     check_alone("pretrain")
     with Interruption().handled() as interruption:
-        folder, config = _resumed(args) if args.resume else (None, _new_config(args))
         finished = pretrain(config, folder, args.runs, interruption)
     print(f"wrote {finished.backbone}; next: clipserve train FOLDER --name NAME --weights {finished.path}")
 
@@ -127,29 +117,3 @@ def _write_outcome(work: Pretraining, skipped: int) -> None:
     work.run.write_summary(summary)
     if last.spread < 0.1:
         print(f"the features collapsed (spread {last.spread:.2f}): raise --variance-weight or lower --learning-rate")
-
-
-def _new_config(args: argparse.Namespace) -> PretrainConfig:
-    """Defaults, then the file, then the flags."""
-    videos, name = (args.videos, args.name) if not args.print_config else (args.videos or "VIDEOS", args.name or "name")
-    if not videos or not name:
-        raise UsageError("give VIDEOS and --name, or --resume RUN_FOLDER")
-    check_model_name(name)
-    chosen = read_config_file(args.config, PretrainConfig, "pretrain") if args.config else {}
-    chosen |= chosen_settings(args, PretrainConfig)
-    try:
-        return PretrainConfig(**{**chosen, "name": name, "videos": videos})
-    except ValidationError as problem:
-        raise wrong_setting(problem) from problem
-
-
-def _resumed(args: argparse.Namespace) -> tuple[RunFolder, PretrainConfig]:
-    """Only where to compute may change; everything else comes from the run."""
-    folder = RunFolder(args.resume)
-    config = folder.settings(PretrainConfig)
-    check_resumable(folder)
-    chosen = chosen_settings(args, PretrainConfig)
-    fixed = sorted(chosen.keys() - {"device", "workers"})
-    if fixed or args.videos or args.name or args.config:
-        raise UsageError(f"--resume takes its settings from the run; leave out {fixed[0] if fixed else 'VIDEOS and --name'}")
-    return folder, config.model_copy(update=chosen)
