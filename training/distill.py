@@ -7,10 +7,11 @@ runs/NAME/1 with backbone.pt, which `clipserve train --weights runs/NAME/1` star
 """
 
 import argparse
+import hashlib
 from pathlib import Path
 
 from training.config_file import config_text
-from training.dataset import read_dataset
+from training.dataset import Dataset, read_dataset
 from training.device import Device, choose_device
 from training.distill_config import DistillConfig
 from training.distillation import LOSS_WEIGHTS, Distillation
@@ -22,7 +23,7 @@ from training.run_arguments import add_run_arguments, chosen_run
 from training.run_folder import RunFolder
 from training.split import split_dataset
 from training.teacher import EfficientNetLite2
-from training.views import Views
+from training.views import Picture, Views
 from training.weights import save_torch_file
 
 EXAMPLE = "clipserve distill clips.csv --pictures caltech101 --name backbone"
@@ -64,12 +65,19 @@ def distill(config: DistillConfig, folder: RunFolder | None, runs: Path, interru
     with folder.frame_files() as files:
         frames = clip_frames(dataset.part("train"), config.frames_per_clip, files / "frames.dat")
         views = Views([frames, pictures], config.seed, device.torch_device)
-        source = f"{dataset.fingerprint()}, {len(frames)} frames, {len(pictures)} pictures"
-        work = Distillation(config, teacher, views, source, device, folder, interruption)
+        work = Distillation(config, teacher, views, _fingerprint(dataset, [*frames, *pictures]), device, folder, interruption)
         _fit_or_say_how_to_resume(work)
     save_torch_file(work.backbone(), folder.backbone)
     _write_outcome(work)
     return folder
+
+
+def _fingerprint(dataset: Dataset, pictures: list[Picture]) -> str:
+    """SHA-256 (hexadecimal) over all that the views are drawn from."""
+    digest = hashlib.sha256(dataset.fingerprint().encode())
+    for picture in pictures:
+        digest.update(picture.tobytes())
+    return digest.hexdigest()
 
 
 def _device(config: DistillConfig) -> Device:
