@@ -10,10 +10,14 @@ Network, step, clips and shape are the same for all; they take turns, round by r
 """
 
 import argparse
+import ctypes
 import importlib.metadata
+import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -41,6 +45,7 @@ from training.presets import resolve_config
 from training.targets import label_targets
 
 _MB = 1e6
+_M_MMAP_THRESHOLD = -3  # of glibc's malloc.h
 Feed = Callable[[int], Iterator[tuple[Tensor, Tensor]]]
 """Number of a round to endless batches: clips (batch, frames, height, width, 3) and label indices (batch,)."""
 
@@ -113,26 +118,36 @@ def _random_indices(count: int, num_frames: int) -> list[int]:
 def main() -> None:
     """Measure, print and record."""
     args = _arguments()
-    config = resolve_config("finetune", {"name": "feeding", "dataset": str(args.clips), "size": args.size, "weights": "none"})
-    config = config.model_copy(update={"batch_size": args.batch_size, "device": args.device})
+    config = _config(args)
     device = choose_device(args.device)
+    figures: dict[str, Any] = {}
+    if args.leak_clips:  # a process of its own: what a network gave back would be room to grow unseen
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as alone:
+            figures["leak"] = alone.submit(_leak, args).result()
     with TemporaryDirectory(dir=args.work) as folder:
-        dataset = read_dataset(args.clips)
         began = time.perf_counter()
-        decoded, _ = decode_clips(dataset.clips, config.store_spec, Path(folder) / "clips.dat", -1, "decoding")
-        decode_seconds = time.perf_counter() - began
-        ours = _ours(decoded, dataset.labels, config, torch.device("cpu"))
-        figures: dict[str, Any] = {"clips": len(decoded), "decoding_once_seconds": round(decode_seconds, 2)}
-        if args.leak_clips:
-            figures["leak"] = _leak(ours, args.leak_clips)
+        decoded, labels = _decoded(args, config, folder)
+        figures |= {"clips": len(decoded), "decoding_once_seconds": round(time.perf_counter() - began, 2)}
         if args.rounds:
-            feeds = {"ours": _endless(_ours(decoded, dataset.labels, config, device.torch_device))}
+            feeds = {"ours": _endless(_ours(decoded, labels, config, device.torch_device))}
             for library in args.references:
-                feeds[library] = _references(decoded, dataset.labels, config, library, args.workers)
-            figures |= _race(feeds, Network(*_network(len(dataset.labels), device), device), args)
+                feeds[library] = _references(decoded, labels, config, library, args.workers)
+            figures |= _race(feeds, Network(*_network(len(labels), device), device), args)
     figures |= {"device": device.note, "workers": args.workers, "size": args.size, "batch_size": args.batch_size}
     versions = {library: importlib.metadata.version(library) for library in args.references}
     write_result("feeding", figures | {"references": versions})
+
+
+def _config(args: argparse.Namespace) -> TrainingConfig:
+    config = resolve_config("finetune", {"name": "feeding", "dataset": str(args.clips), "size": args.size, "weights": "none"})
+    return config.model_copy(update={"batch_size": args.batch_size, "device": args.device})
+
+
+def _decoded(args: argparse.Namespace, config: TrainingConfig, folder: str) -> tuple[DecodedClips, list[str]]:
+    """The clips' frames in a file in ``folder``, and the labels."""
+    dataset = read_dataset(args.clips)
+    decoded, _ = decode_clips(dataset.clips, config.store_spec, Path(folder) / "clips.dat", -1, "decoding")
+    return decoded, dataset.labels
 
 
 def _network(labels: int, device: Device) -> tuple[VideoClassifier, torch.optim.Optimizer]:
@@ -204,25 +219,30 @@ def _clips_a_second(batches: Iterator[tuple[Tensor, Tensor]], network: Network, 
     return seen / (time.perf_counter() - began)
 
 
-def _leak(batches: TrainingBatches, clips: int) -> dict[str, Any]:
-    """Resident memory, without the mapped file, while so many clips are read and augmented; MB for 100,000 clips."""
-    counts, held, seen = list[float](), list[float](), 0
-    with tqdm(total=clips, unit="clip", disable=None) as bar:
-        for epoch in range(1_000_000):
+def _leak(args: argparse.Namespace) -> dict[str, Any]:
+    """Resident memory, without the mapped file, while so many clips are read and augmented; MB for 100,000 clips.
+
+    Batches are given back to the system at once here: what the allocator keeps for the next one is no growth, and changes from
+    pass to pass by more than a leak would.
+    """
+    ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 2**20)
+    counts, held, seen, config = list[float](), list[float](), 0, _config(args)
+    with TemporaryDirectory(dir=args.work) as folder, tqdm(total=args.leak_clips, unit="clip", disable=None) as bar:
+        batches = _ours(*_decoded(args, config, folder), config, torch.device("cpu"))
+        for epoch in range(max(5, ceil(args.leak_clips / batches.clips()))):
             for batch in batches.one_pass([0, epoch]):
                 seen += len(batch.inputs)
                 bar.update(len(batch.inputs))
             counts.append(float(seen))
             held.append(_anonymous_bytes())
-            if seen >= clips:
-                break
     counted = len(counts) // 5
     line = fitted(counts[counted:], held[counted:])  # a slope "an hour" is one for 3600 clips here
-    growth = line.per_hour / 3600 * 100_000 / _MB
-    print(f"{seen} clips: {growth:+.2f} MB for 100,000 clips")
+    growth, error = (number / 3600 * 100_000 / _MB for number in (line.per_hour, line.standard_error))
+    print(f"{seen} clips: {growth:+.2f} ± {error:.2f} MB for 100,000 clips", flush=True)
     return {
         "clips": seen,
         "mb_per_100000_clips": round(growth, 3),
+        "standard_error": round(error, 3),
         "anonymous_mb": [round(held[0] / _MB, 1), round(held[-1] / _MB, 1)],
     }
 

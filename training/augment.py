@@ -1,4 +1,4 @@
-"""Random crop, flip and colour: one draw per clip, the same for all of its frames, so that motion stays motion."""
+"""Random crop, flip, colour and blur: one draw per clip, the same for all of its frames, so that motion stays motion."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,8 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional
 
 _ASPECT = (3 / 4, 4 / 3)
+_BLUR_SIGMA = (0.1, 2.0)
+_BLUR_WIDTH = 0.1
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,12 @@ class Augmentation:
     """Brightness, contrast and saturation are scaled by 1 - colour to 1 + colour."""
     rand_augment: int = 0
     """Magnitude of two random operations on shape or colour, 0 to 30; 0 for none."""
+    hue: float = 0.0
+    """Colours turn by at most this share of the circle, 0 to 0.5."""
+    grey: float = 0.0
+    """Share of the clips that lose their colours."""
+    blur: float = 0.0
+    """Share of the clips that lose their sharpness."""
 
     def __call__(self, clips: Tensor, seeds: Iterable[int]) -> Tensor:
         """(batch, frames, height, width, 3), uint8 -> (batch, frames, size, size, 3), float, 0 to 255.
@@ -44,6 +53,12 @@ class Augmentation:
             frames = frames.flip(-1)
         if self.colour:
             frames = _jitter(frames, random.uniform(1 - self.colour, 1 + self.colour, size=3))
+        if self.hue:
+            frames = _turned(frames, random.uniform(-self.hue, self.hue))
+        if random.random() < self.grey:
+            frames = functional.rgb_to_grayscale(frames, num_output_channels=3)
+        if random.random() < self.blur:
+            frames = _blurred(frames, random)
         return frames.permute(0, 2, 3, 1).contiguous()
 
     def _crop(self, clip: Tensor, random: np.random.Generator) -> Tensor:
@@ -88,3 +103,19 @@ def _jitter(frames: Tensor, factors: np.ndarray) -> Tensor:
     frames = frames * brightness
     frames = frames.mean() * (1 - contrast) + frames * contrast
     return (frames.mean(dim=1, keepdim=True) * (1 - saturation) + frames * saturation).clamp(0, 255)
+
+
+def _turned(frames: Tensor, hue: float) -> Tensor:
+    """Colours turned by ``hue``, a share of the circle; (frames, 3, height, width)."""
+    turned: Tensor = functional.adjust_hue(frames / 255, hue) * 255
+    return turned.clamp(0, 255)
+
+
+def _blurred(frames: Tensor, random: np.random.Generator) -> Tensor:
+    """By a Gaussian of random width; (frames, 3, height, width).
+
+    Source: SimCLR, arXiv:2002.05709, appendix A: sigma from 0.1 to 2, a kernel of a tenth of the frame.
+    """
+    kernel = max(3, round(_BLUR_WIDTH * frames.shape[-1]) // 2 * 2 + 1)
+    blurred: Tensor = functional.gaussian_blur(frames, [kernel, kernel], [random.uniform(*_BLUR_SIGMA)])
+    return blurred.clamp(0, 255)  # sums of rounded weights

@@ -1,4 +1,4 @@
-"""Pre-train a ResNet on videos without labels: two clips of one video shall look alike, clips of different videos not.
+"""Pre-train a ResNet on videos without labels: two clips of one video shall find each other among those of other videos.
 
 VIDEOS is a folder, searched with its subfolders, or a CSV file with the column path; where it has a column split, its val
 clips are left out. The result is runs/NAME/1 with backbone.pt, which `clipserve train --weights runs/NAME/1` starts from.
@@ -21,10 +21,10 @@ from training.model import VideoClassifier
 from training.pairs import VideoPairs
 from training.plots import Curve, curves_figure
 from training.pretrain_config import PretrainConfig
+from training.pretraining import Pretraining
 from training.processes import check_alone
 from training.run_arguments import add_run_arguments, chosen_run
 from training.run_folder import RunFolder
-from training.self_supervised import Pretraining
 from training.unlabelled import read_videos
 from training.weights import load_start_weights, save_torch_file
 
@@ -102,7 +102,7 @@ def _fit_or_say_how_to_resume(work: Pretraining) -> None:
 def _write_outcome(work: Pretraining, skipped: int) -> None:
     """``curves.png``, and ``summary.json``, which says that the run is complete."""
     epochs, last = [row.epoch for row in work.epochs], work.epochs[-1]
-    curves = [Curve(name, epochs, [getattr(row, name) for row in work.epochs]) for name in ("similarity", "variance", "spread")]
+    curves = [Curve(name, epochs, [getattr(row, name) for row in work.epochs]) for name in ("loss", "found")]
     if tried := [row for row in work.epochs if row.knn_accuracy is not None]:
         curves.append(Curve("nearest neighbours", [row.epoch for row in tried], [row.knn_accuracy or 0.0 for row in tried]))
     curves_figure(curves, f"{work.config.name}, run {work.run.path.name}").savefig(work.run.curves, dpi=130)
@@ -110,10 +110,9 @@ def _write_outcome(work: Pretraining, skipped: int) -> None:
         "videos": len(work.pairs.decoded),
         "skipped_videos": skipped,
         "epochs": last.epoch,
-        "spread": last.spread,
+        "loss": last.loss,
+        "found": last.found,
         "knn_accuracy": last.knn_accuracy,
         "training_seconds": sum(row.seconds for row in work.epochs),
     }
     work.run.write_summary(summary)
-    if last.spread < 0.1:
-        print(f"the features collapsed (spread {last.spread:.2f}): raise --variance-weight or lower --learning-rate")

@@ -32,19 +32,17 @@ class PretrainConfig(BaseModel):
     learning_rate: float = Field(1e-3, gt=0, description="highest, of AdamW")
     weight_decay: float = Field(1e-2, ge=0, description="not applied to biases and batch norm")
     warmup_epochs: float = Field(10.0, ge=0, description="epochs over which the learning rate rises to its peak")
-    expander_width: int = Field(
-        256,
-        ge=16,
-        le=16384,
-        description="numbers that the loss is computed on; many more than four times the batch hold each other down",
+    temperature: float = Field(
+        0.1, gt=0, description="of the contrast: the lower, the more the most similar clips of other videos count"
     )
-    similarity_weight: float = Field(25.0, ge=0, description="of: clips of one video are alike")
-    variance_weight: float = Field(25.0, ge=0, description="of: videos differ")
-    covariance_weight: float = Field(1.0, ge=0, description="of: no two features say the same")
+    projector_width: int = Field(256, ge=16, le=16384, description="numbers that clips are compared by")
 
     flip: bool = Field(True, description="mirror half of the clips")
     crop_scale_min: float = Field(0.2, gt=0, le=1, description="smallest area of a random crop")
     colour: float = Field(0.4, ge=0, lt=1, description="strength of random brightness, contrast and saturation")
+    hue: float = Field(0.1, ge=0, le=0.5, description="colours turn by at most this share of the circle")
+    grey: float = Field(0.2, ge=0, le=1, description="share of the clips that lose their colours")
+    blur: float = Field(0.5, ge=0, le=1, description="share of the clips that lose their sharpness")
 
     probe: str = Field("", description="labelled clips (folder or CSV file) to try the features on with nearest neighbours")
     probe_epochs: int = Field(10, ge=1, description="epochs between two tries")
@@ -75,7 +73,9 @@ class PretrainConfig(BaseModel):
     @property
     def augmentation(self) -> Augmentation:
         """What may change between the two clips of a video, beside their time."""
-        return Augmentation(self.size, self.flip, self.crop_scale_min, self.colour)
+        return Augmentation(
+            self.size, self.flip, self.crop_scale_min, self.colour, hue=self.hue, grey=self.grey, blur=self.blur
+        )
 
     @property
     def architecture(self) -> Architecture:

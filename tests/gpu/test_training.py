@@ -71,7 +71,7 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(precision: str, cl
 
 def test_pretraining_runs(clips: Path, tmp_path: Path) -> None:
     flags = "--weights none --backbone resnet18 --size 32 --num-frames 2 --stored-frames 4 --batch-size 4 --workers 0"
-    command = ["pretrain", str(clips), "--name", "p", "--runs", str(tmp_path), "--probe", str(clips), "--expander-width", "32"]
+    command = ["pretrain", str(clips), "--name", "p", "--runs", str(tmp_path), "--probe", str(clips), "--projector-width", "32"]
     assert clipserve.main([*command, *flags.split(), "--epochs", "3", "--warmup-epochs", "1", "--device", "cuda"]) == 0
     assert read_state(tmp_path / "p" / "1")["conv1.weight"].device.type == "cpu"
 

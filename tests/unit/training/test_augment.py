@@ -4,7 +4,7 @@ import torch
 
 from training.augment import Augmentation
 
-ALL = Augmentation(size=24, flip=True, crop_scale_min=0.3, colour=0.4)
+ALL = Augmentation(size=24, flip=True, crop_scale_min=0.3, colour=0.4, hue=0.1, grey=0.3, blur=0.5)
 
 
 def moving_clip(frames: int = 3) -> torch.Tensor:
@@ -54,3 +54,29 @@ def test_a_flip_mirrors_left_and_right() -> None:
     mirrored = moving_clip().float().flip(3)
     assert any(torch.equal(view, mirrored) for view in views)
     assert any(torch.equal(view, moving_clip().float()) for view in views)
+
+
+def test_hue_turns_colours_and_keeps_what_has_none() -> None:
+    turned = Augmentation(size=32, flip=False, crop_scale_min=1.0, colour=0.0, hue=0.5)
+    assert not torch.allclose(turned(moving_clip(), [0]), moving_clip().float(), atol=9)
+    without_colour = torch.full_like(moving_clip(), 90)
+    assert torch.allclose(turned(without_colour, [0]), without_colour.float(), atol=1e-2)
+
+
+def test_the_given_share_of_clips_loses_its_colours() -> None:
+    views = Augmentation(size=32, flip=False, crop_scale_min=1.0, colour=0.0, grey=0.25)(
+        moving_clip().repeat(200, 1, 1, 1, 1), range(200)
+    )
+    grey = (views.amax(dim=-1) - views.amin(dim=-1)).amax(dim=(1, 2, 3)) < 1e-3
+    assert 30 <= grey.sum() <= 70
+    assert torch.equal(views[~grey][0], moving_clip()[0].float())
+
+
+def test_the_given_share_of_clips_loses_its_sharpness() -> None:
+    views = Augmentation(size=32, flip=False, crop_scale_min=1.0, colour=0.0, blur=0.5)(
+        moving_clip().repeat(200, 1, 1, 1, 1), range(200)
+    )
+    sharp = torch.tensor([torch.equal(view, moving_clip()[0].float()) for view in views])
+    assert 70 <= sharp.sum() <= 130
+    assert views[~sharp].std() < moving_clip().float().std()
+    assert torch.allclose(views[~sharp].mean(), moving_clip().float().mean(), atol=3)

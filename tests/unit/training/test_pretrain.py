@@ -18,7 +18,7 @@ from training.weights import read_state
 
 TINY = {
     "name": "p", "weights": "none", "backbone": "resnet18", "size": 32, "num_frames": 1, "stored_frames": 2, "batch_size": 2,
-    "epochs": 2, "warmup_epochs": 0, "expander_width": 16, "precision": "fp32", "device": "cpu", "workers": 0,
+    "epochs": 2, "warmup_epochs": 0, "projector_width": 16, "precision": "fp32", "device": "cpu", "workers": 0,
 }  # fmt: skip
 STEPS_PER_EPOCH = 3
 FLAGS = [word for key, value in TINY.items() for word in ("--" + key.replace("_", "-"), str(value))]

@@ -16,6 +16,7 @@ from torch.optim import AdamW
 from tqdm import tqdm
 
 from clips.errors import CommandError
+from training.contrastive import Contrast, Projector, contrast
 from training.device import Device
 from training.interruption import Interruption
 from training.knn_probe import KnnProbe
@@ -24,7 +25,6 @@ from training.optimiser import Schedule, parameter_groups
 from training.pairs import VideoPairs
 from training.pretrain_config import PretrainConfig
 from training.run_folder import RunFolder
-from training.vicreg import Expander, Terms, spread, vicreg_terms
 from training.weights import read_torch_file, save_torch_file
 
 _SAVE_EVERY_SECONDS = 60.0
@@ -36,29 +36,26 @@ class PretrainEpoch:
     """One line of ``results.csv``; means over the steps."""
 
     epoch: int
-    similarity: float = 0.0
-    variance: float = 0.0
-    covariance: float = 0.0
-    spread: float = 0.0
-    """Mean deviation of what the loss is computed on: 1 is asked for, 0 is a collapse."""
+    loss: float = 0.0
+    found: float = 0.0
+    """Share of the clips to which the other one of their video is the nearest in the batch, 0 to 1."""
     learning_rate: float = 0.0
     seconds: float = 0.0
     knn_accuracy: float | None = None
     """Where the features were tried after this epoch."""
     steps: int = 0
 
-    def add(self, terms: Terms, deviation: Tensor, seconds: float) -> None:
+    def add(self, step: Contrast, seconds: float) -> None:
         """Count one step."""
         self.steps += 1
-        for name, value in (*terms._asdict().items(), ("spread", deviation)):
-            setattr(self, name, getattr(self, name) + (value.item() - getattr(self, name)) / self.steps)
+        self.loss += (step.loss.item() - self.loss) / self.steps
+        self.found += (step.found.item() - self.found) / self.steps
         self.seconds += seconds
 
     def line(self) -> str:
         """For the terminal."""
-        found = "" if self.knn_accuracy is None else f"  nearest neighbours {self.knn_accuracy:.1%}"
-        terms = f"similarity {self.similarity:.3f}  variance {self.variance:.3f}  covariance {self.covariance:.3f}"
-        return f"epoch {self.epoch:>3}  {terms}  spread {self.spread:.2f}{found}"
+        probed = "" if self.knn_accuracy is None else f"  nearest neighbours {self.knn_accuracy:.1%}"
+        return f"epoch {self.epoch:>3}  loss {self.loss:.3f}  found {self.found:6.1%}{probed}"
 
 
 @dataclass
@@ -78,8 +75,8 @@ class Pretraining:
     def __post_init__(self) -> None:
         config, features = self.config, self.model.head.in_features
         torch.manual_seed(config.seed)
-        self.expander = Expander(features, config.expander_width).to(self.device.torch_device)
-        self.trained = nn.ModuleList([self.model.trunk, self.expander])
+        self.projector = Projector(features, config.projector_width).to(self.device.torch_device)
+        self.trained = nn.ModuleList([self.model.trunk, self.projector])
         self.optimiser = AdamW(parameter_groups(self.trained.parameters(), config.learning_rate, config.weight_decay))
         steps = len(self.pairs)
         self.schedule = Schedule(self.optimiser, config.epochs * steps, round(config.warmup_epochs * steps))
@@ -113,33 +110,28 @@ class Pretraining:
         before = time.perf_counter()
         for pair in self.pairs.one_pass([self.config.seed, epoch.epoch], start=epoch.steps):
             self.schedule.set((epoch.epoch - 1) * len(self.pairs) + epoch.steps)
-            terms, deviation = self._step(*pair)
+            step = self._step(*pair)
             now = time.perf_counter()
-            epoch.add(terms, deviation, now - before)
+            epoch.add(step, now - before)
             before = now
-            bar.set_postfix_str(f"epoch {epoch.epoch}, spread {epoch.spread:.2f}", refresh=False)
+            bar.set_postfix_str(f"epoch {epoch.epoch}, loss {epoch.loss:.3f}", refresh=False)
             bar.update()
             self._check_interruption(epoch)
 
-    def _step(self, a: Tensor, b: Tensor) -> tuple[Terms, Tensor]:
+    def _step(self, a: Tensor, b: Tensor) -> Contrast:
         with self.device.autocast():
-            embedded = self.expander(self.model.features(torch.cat([a, b])).mean(dim=1)).float()
-        first, second = embedded.chunk(2)
-        terms, config = vicreg_terms(first, second), self.config
-        loss = (
-            config.similarity_weight * terms.similarity
-            + config.variance_weight * terms.variance
-            + config.covariance_weight * terms.covariance
-        )
-        if not math.isfinite(loss.item()):
+            projected = self.projector(self.model.features(torch.cat([a, b])).mean(dim=1)).float()
+        first, second = projected.chunk(2)
+        step = contrast(first, second, self.config.temperature)
+        if not math.isfinite(step.loss.item()):
             raise CommandError("the loss is no longer a number; lower --learning-rate or use --precision fp32")
         self.optimiser.zero_grad(set_to_none=True)
-        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        self.scaler.scale(step.loss).backward()  # type: ignore[no-untyped-call]
         self.scaler.unscale_(self.optimiser)
         nn.utils.clip_grad_norm_(self.trained.parameters(), _LARGEST_GRADIENT)
         self.scaler.step(self.optimiser)
         self.scaler.update()
-        return terms, spread(embedded.detach())
+        return step
 
     def _record(self, epoch: PretrainEpoch, bar: "tqdm[Any]") -> None:
         """A line in ``results.csv``, and on the terminal where the features were tried."""
