@@ -235,7 +235,7 @@ def _leak(args: argparse.Namespace) -> dict[str, Any]:
                 bar.update(len(batch.inputs))
             counts.append(float(seen))
             held.append(_anonymous_bytes())
-    counted = len(counts) // 5
+    counted = len(counts) // 5  # the first fifth is warm-up; a line takes three of the rest
     line = fitted(counts[counted:], held[counted:])  # a slope "an hour" is one for 3600 clips here
     growth, error = (number / 3600 * 100_000 / _MB for number in (line.per_hour, line.standard_error))
     print(f"{seen} clips: {growth:+.2f} ± {error:.2f} MB for 100,000 clips", flush=True)

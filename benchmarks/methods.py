@@ -102,10 +102,9 @@ def main() -> None:
 def _check_same_flags(args: argparse.Namespace) -> None:
     """What lies in the work folder was made with the flags that are recorded beside it."""
     file = args.work / "flags.json"
-    given = {name: getattr(args, name) for name in ("distill", "pretrain", "held_out", "shape")} | {
-        "pictures": str(args.pictures)
-    }
-    flags = json.dumps({**given, "shared": SHARED, "methods": {method.name: vars(method) for method in METHODS}}, indent=1)
+    given = {name: getattr(args, name) for name in ("distill", "pretrain", "held_out", "shape", "pictures")}
+    methods = {method.name: vars(method) for method in METHODS}
+    flags = json.dumps({**given, "shared": SHARED, "methods": methods}, indent=1, default=str)
     args.work.mkdir(parents=True, exist_ok=True)
     if file.exists() and file.read_text() != flags:
         raise SystemExit(f"{args.work} was begun with other flags ({file}); give another folder for --work")

@@ -15,6 +15,7 @@ from training.dataset import Dataset, read_dataset
 from training.device import Device, choose_device
 from training.distill_config import DistillConfig
 from training.distillation import LOSS_WEIGHTS, Distillation
+from training.flags import add_config_flags
 from training.interruption import Interruption
 from training.pictures import clip_frames, read_pictures
 from training.plots import Curve, curves_figure
@@ -31,7 +32,8 @@ EXAMPLE = "clipserve distill clips.csv --pictures caltech101 --name backbone"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of ``clipserve distill``."""
-    add_run_arguments(parser, DistillConfig, "data", "folder of class folders or CSV file; only its training part is used")
+    add_run_arguments(parser, "data", "folder of class folders or CSV file; only its training part is used")
+    add_config_flags(parser, DistillConfig, "settings (defaults in brackets)")
 
 
 def run(args: argparse.Namespace) -> None:

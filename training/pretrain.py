@@ -15,6 +15,7 @@ from clips.errors import CommandError
 from training.config_file import config_text
 from training.decoding import DecodedClips, decode_clips
 from training.device import Device, choose_device
+from training.flags import add_config_flags
 from training.interruption import Interruption
 from training.knn_probe import KnnProbe, probe_clips
 from training.model import VideoClassifier
@@ -33,7 +34,8 @@ EXAMPLE = "clipserve pretrain my-videos --name general --probe my-clips"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of ``clipserve pretrain``."""
-    add_run_arguments(parser, PretrainConfig, "videos", "folder of videos, or a CSV file")
+    add_run_arguments(parser, "videos", "folder of videos, or a CSV file")
+    add_config_flags(parser, PretrainConfig, "settings (defaults in brackets)")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""The arguments of ``clipserve pretrain`` and ``distill``: a new run with a name and settings, or one that goes on."""
+"""The arguments of commands that make a run folder: a new run with a name and settings, or one that goes on."""
 
 import argparse
 from pathlib import Path
@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from clips.errors import UsageError
 from training.config_file import read_config_file
-from training.flags import add_config_flags, chosen_settings, wrong_setting
+from training.flags import chosen_settings, wrong_setting
 from training.repository import check_model_name
 from training.run_folder import RunFolder, check_resumable
 
@@ -18,23 +18,22 @@ _MAY_CHANGE = {"device", "workers"}
 """In a run that goes on: only where to compute."""
 
 
-def add_run_arguments(parser: argparse.ArgumentParser, settings: type[BaseModel], given: str, in_words: str) -> None:
-    """``given`` is the field of ``settings`` that is an argument without a flag: what the run learns from."""
+def add_run_arguments(parser: argparse.ArgumentParser, given: str, in_words: str, named: str = "run") -> None:
+    """All but the settings. ``given``: the argument without a flag, what the run learns from. ``named``: what --name is of."""
     parser.add_argument(given, nargs="?", metavar=given.upper(), help=in_words)
-    parser.add_argument("--name", help="of the run: small letters, digits, - and _")
+    parser.add_argument("--name", help=f"of the {named}: small letters, digits, - and _")
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings as TOML; flags count more")
     parser.add_argument(
         "--print-config", action="store_true", help="print the settings of the run as a file for --config, and stop"
     )
     parser.add_argument("--resume", type=Path, metavar="RUN_FOLDER", help="go on with an interrupted run, with its settings")
     parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="FOLDER", help="where run folders go [runs]")
-    add_config_flags(parser, settings, "settings (defaults in brackets)")
 
 
 def chosen_run(
     args: argparse.Namespace, settings: type[Settings], given: str, command: str
 ) -> tuple[RunFolder | None, Settings]:
-    """The folder of a run that goes on, None for a new one; and the settings.
+    """Of ``clipserve pretrain`` and ``distill``: the folder of a run that goes on, None for a new one; and the settings.
 
     Raises: UsageError: the arguments do not fit. CommandError: the run is complete.
     """

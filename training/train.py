@@ -35,6 +35,7 @@ from training.presets import add_preset_flag
 from training.processes import ALONE, Processes, joined
 from training.publish import Publication, publish
 from training.record import Record
+from training.run_arguments import add_run_arguments
 from training.run_folder import RunFolder
 from training.run_settings import new_settings, resumed_run
 from training.split import split_dataset
@@ -49,14 +50,7 @@ EXAMPLE = "clipserve train my-clips --name my-model --epochs 20 --size 160"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of ``clipserve train``."""
-    parser.add_argument("folder", nargs="?", metavar="FOLDER", help="folder of class folders, or a CSV file")
-    parser.add_argument("--name", help="of the model: small letters, digits, - and _")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="settings as TOML; flags count more")
-    parser.add_argument(
-        "--print-config", action="store_true", help="print the settings of the run as a file for --config, and stop"
-    )
-    parser.add_argument("--resume", type=Path, metavar="RUN_FOLDER", help="go on with an interrupted run, with its settings")
-    parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="FOLDER", help="where run folders go [runs]")
+    add_run_arguments(parser, "folder", "folder of class folders, or a CSV file", named="model")
     parser.add_argument(
         "--model-repository", type=Path, default=Path("models"), metavar="FOLDER", help="where to publish [models]"
     )
