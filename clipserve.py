@@ -51,15 +51,19 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv[1:])
     try:
         module.run(args)
-    except CommandError as problem:
-        print(f"clipserve {argv[0]}: {problem}", file=sys.stderr)
-        return problem.exit_code
-    except ClipError as problem:
-        print(f"clipserve {argv[0]}: {problem} ({problem.code})", file=sys.stderr)
-        return 1
+    except (CommandError, ClipError, OSError) as problem:
+        print(f"clipserve {argv[0]}: {_in_words(problem)}", file=sys.stderr)
+        return problem.exit_code if isinstance(problem, CommandError) else 1
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def _in_words(problem: CommandError | ClipError | OSError) -> str:
+    """Of the system's own errors, such as a full disk or a missing right, a traceback would explain nothing."""
+    if isinstance(problem, OSError):
+        return (f"{problem.filename}: " if problem.filename else "") + (problem.strerror or str(problem))
+    return f"{problem} ({problem.code})" if isinstance(problem, ClipError) else str(problem)
 
 
 def _overview(argv: list[str]) -> int:

@@ -17,6 +17,7 @@ from typing import Any
 from clips.errors import CommandError, UsageError
 from clips.manifest import TaskName
 from training.config import NOT_THE_OUTCOME, TrainingConfig
+from training.output_files import check_output_file, write_whole
 from training.page import page, picture
 from training.plots import Curve, curves_figure
 from training.run_folder import RunFolder
@@ -51,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Print the table. Raises: UsageError: one is no run folder. CommandError: one is not finished, or of other clips."""
+    check_output_file(args.report, "--report")
     groups = grouped([read_run(path) for path in args.runs])
     settings = differing(groups)
     header, rows = table(groups, settings)
@@ -58,7 +60,7 @@ def run(args: argparse.Namespace) -> None:
     for row in (header, *rows):
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     if args.report:
-        args.report.write_text(_page(groups, header, rows), encoding="utf-8")
+        write_whole(args.report, _page(groups, header, rows))
         print(f"\nreport: {args.report}")
 
 

@@ -82,7 +82,9 @@ class TrainingConfig(BaseModel):
         "", description="folder that keeps those features for other runs; it may be removed at any time; empty = none"
     )
 
-    teacher: str = Field("", description="checkpoint of a trained model to learn from, beside the labels (distillation)")
+    teacher: str = Field(
+        "", description="checkpoint or run folder of a trained model to learn from, beside the labels (distillation)"
+    )
     teacher_temperature: float = Field(4.0, gt=0, description="the higher, the more of its second thoughts count")
     teacher_weight: float = Field(0.5, ge=0, le=1, description="of its answers against that of the labels")
     teacher_feature_weight: float = Field(0.0, ge=0, description="of which clips it finds alike; 3000 in its paper")

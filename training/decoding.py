@@ -3,6 +3,8 @@
 clips --load_clip--> frames.dat, uint8 (clips, frames, height, width, 3), mapped into memory, never loaded whole
 """
 
+import errno
+import os
 import shutil
 from collections.abc import Sequence
 from concurrent.futures import Future, as_completed
@@ -103,14 +105,28 @@ def _decode_into(file: Path, count: int, row: int, clip: LabelledClip, spec: Cli
 
 
 def _allocate(file: Path, shape: tuple[int, ...]) -> None:
+    """The room is taken now: to write into a mapped file on a full disk ends the process.
+
+    Raises: CommandError: there is too little of it.
+    """
     size_bytes = int(np.prod(shape, dtype=np.int64))
     free_bytes = shutil.disk_usage(file.parent).free
     if size_bytes > 0.9 * free_bytes:
-        raise CommandError(
-            f"the decoded clips need {size_bytes / 1e9:.1f} GB in {file.parent}, where {free_bytes / 1e9:.1f} GB are free; "
-            "lower --frame-choices, --num-frames or --size"
-        )
-    np.memmap(file, dtype=np.uint8, mode="w+", shape=shape).flush()
+        raise _no_room(file, size_bytes, free_bytes)
+    with file.open("wb") as out:
+        try:
+            os.posix_fallocate(out.fileno(), 0, size_bytes)
+        except OSError as problem:
+            if problem.errno != errno.ENOSPC:
+                raise
+            raise _no_room(file, size_bytes, free_bytes) from problem
+
+
+def _no_room(file: Path, size_bytes: int, free_bytes: int) -> CommandError:
+    return CommandError(
+        f"the decoded clips need {size_bytes / 1e9:.1f} GB in {file.parent}, where {free_bytes / 1e9:.1f} GB are free; "
+        "make room there, or ask for fewer or smaller frames"
+    )
 
 
 def _result(job: Future[Any]) -> SkippedClip | None:

@@ -18,6 +18,7 @@ from training.dataset import Dataset, LabelledClip, read_dataset
 from training.decoding import decode_clips
 from training.model_source import TrainedModel, open_model
 from training.multi_view import Views, classify_views
+from training.output_files import check_output_file, write_whole
 from training.robustness import RobustnessRow, robustness
 from training.robustness_report import robustness_section, robustness_text
 from training.split import split_dataset
@@ -49,6 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Print the figures. Raises: CommandError, UsageError."""
+    check_output_file(args.report, "--report")
+    check_output_file(args.json, "--json")
     if args.robustness and (args.clips, args.crops) != (1, 1):
         raise UsageError("--robustness looks at each clip once; leave out --clips and --crops")
     model = open_model(args.model, args.variant)
@@ -74,7 +77,7 @@ def run(args: argparse.Namespace) -> None:
         if args.report:
             more = [robustness_section(rows)] if rows else []
             page = task.evaluation_page(evaluation, model.labels, decoded, (model.title, data), more)
-            args.report.write_text(page, encoding="utf-8")
+            write_whole(args.report, page)
             print(f"\nreport: {args.report}")
 
 
@@ -110,4 +113,4 @@ def _write_json(
     content = {"model": model.title, "data": data[0], "clips_used": data[1], "labels": model.labels, **evaluation.as_dict()}
     if rows:
         content["robustness"] = [row.as_dict() for row in rows]
-    file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    write_whole(file, json.dumps(content, indent=2) + "\n")

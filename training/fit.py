@@ -89,6 +89,7 @@ class Fit:
                     self._save_last(stage, own_weights, Tally())
         if not stage.saves_every_epoch:
             self.record.save_last(self.model, {})
+        self.interruption.check(self.processes)  # a signal during the last validation
 
     def _train_epoch(self, stage: Stage, epoch: int, tally: Tally) -> None:
         """The steps that are left of an epoch, into ``tally``. Raises: KeyboardInterrupt: a signal came; the step is saved."""

@@ -8,6 +8,7 @@ tensorboard/    with --tensorboard                 mlflow_run_id          with -
 """
 
 import csv
+import io
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,6 +23,7 @@ from training.config import TrainingConfig
 from training.dataset import Dataset
 from training.decoding import SkippedClip
 from training.distill_config import DistillConfig
+from training.output_files import write_whole
 from training.pretrain_config import PretrainConfig
 from training.processes import ALONE, Processes
 
@@ -47,7 +49,7 @@ class RunFolder:
         number = 1 + max((int(entry.name) for entry in parent.iterdir() if entry.name.isdecimal()), default=0)
         run = cls(parent / str(number))
         run.path.mkdir()
-        run.config.write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        write_whole(run.config, config.model_dump_json(indent=2) + "\n")
         return run
 
     @classmethod
@@ -101,7 +103,7 @@ class RunFolder:
 
     def write_summary(self, summary: dict[str, Any]) -> None:
         """The outcome as JSON."""
-        self.summary.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+        write_whole(self.summary, json.dumps(summary, indent=2) + "\n")
 
 
 def check_resumable(run: RunFolder) -> None:
@@ -111,7 +113,8 @@ def check_resumable(run: RunFolder) -> None:
 
 
 def _write_csv(file: Path, header: Sequence[str], rows: Iterable[Iterable[object]]) -> None:
-    with file.open("w", encoding="utf-8", newline="") as out:
-        writer = csv.writer(out)
-        writer.writerow(header)
-        writer.writerows(rows)
+    out = io.StringIO(newline="")
+    writer = csv.writer(out)
+    writer.writerow(header)
+    writer.writerows(rows)
+    write_whole(file, out.getvalue())

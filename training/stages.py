@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import partial
 from math import ceil
 
-import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -98,6 +97,8 @@ def head_stage(
 def main_stage(model: VideoClassifier, feeds: Feeds, config: TrainingConfig) -> Stage:
     """Everything that is not frozen, each stage of the network at its own rate."""
     freeze(model, config.frozen_stages)
+    if config.compile:
+        model.trunk.compile()
     optimiser, steps = main_optimiser(model, config), ceil(len(feeds.train) / config.accumulate_steps)
     warmup_steps = round(config.warmup_epochs * steps)
     return Stage(
@@ -105,7 +106,7 @@ def main_stage(model: VideoClassifier, feeds: Feeds, config: TrainingConfig) -> 
         epochs=range(config.head_epochs + 1, config.total_epochs + 1),
         train=feeds.train,
         val=feeds.val,
-        forward=torch.compile(model) if config.compile else model,
+        forward=model,
         optimiser=optimiser,
         schedule=Schedule(optimiser, config.epochs * steps, warmup_steps, config.schedule),
         batch_norm=config.batch_norm,

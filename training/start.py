@@ -21,7 +21,7 @@ def start_model(config: TrainingConfig, dataset: Dataset, resumed: Checkpoint | 
     torch.manual_seed(config.seed)
     model = VideoClassifier(len(dataset.labels), config.dropout, config.architecture)
     if resumed is None:
-        print(f"start: {load_start_weights(model, config.weights, config.backbone)}", flush=True)
+        print(f"start: {load_start_weights(model, config.weights, config.backbone, dataset.labels)}", flush=True)
         return model
     if resumed.provenance.fingerprint != dataset.fingerprint():
         raise CommandError(f"{config.dataset} has changed since the run began; start a new run")

@@ -30,6 +30,7 @@ from training.history import History
 from training.interruption import Interruption
 from training.mixing import Mixing
 from training.outcome import write_outcome
+from training.output_files import check_output_folder
 from training.prediction import predict
 from training.presets import add_preset_flag
 from training.processes import ALONE, Processes, joined
@@ -72,6 +73,8 @@ def run(args: argparse.Namespace) -> None:
         title = f"clipserve train FOLDER --name NAME --config THIS_FILE     (from the preset {config.preset})"
         print(config_text(config, title), end="")
         return
+    if not args.no_publish:
+        check_output_folder(args.model_repository, "--model-repository")
     with joined() as processes, processes.with_one_voice(), Interruption().handled() as interruption:
         folder, config = processes.from_first(lambda: resumed_run(args) if args.resume else (None, new_settings(args)))
         finished = train(config, folder, args.runs, interruption, processes)
@@ -160,7 +163,7 @@ def _fit_or_say_how_to_resume(fit: Fit, resumed: Checkpoint | None) -> None:
         with fit.interruption.deferred():
             fit.fit(resumed)
     except KeyboardInterrupt:
-        epoch, folder = fit.record.history.epoch + 1, fit.record.run.path
+        epoch, folder = min(fit.record.history.epoch + 1, fit.config.total_epochs), fit.record.run.path
         print(f"stopped in epoch {epoch}; go on with: clipserve train --resume {folder}", flush=True)
         raise
 

@@ -20,6 +20,7 @@ from training.config import TrainingConfig
 from training.device import Device
 from training.model import VideoClassifier
 from training.task import TASKS, Task
+from training.weights import weights_file
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Teacher:
         """
         if not config.teacher:
             return None
-        checkpoint = Checkpoint.load(Path(config.teacher))
+        checkpoint = Checkpoint.load(weights_file(Path(config.teacher)))
         if checkpoint.settings.task != config.task:
             raise CommandError(
                 f"--teacher {config.teacher} is a {checkpoint.settings.task} model and the run is {config.task}: "

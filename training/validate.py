@@ -17,6 +17,7 @@ from clips.manifest import TaskName
 from training.data_report import data_report
 from training.dataset import Dataset, read_dataset
 from training.inspection import Finding, Inspected, findings, inspect
+from training.output_files import check_output_file, write_whole
 from training.split import split_dataset
 
 EXAMPLE = "clipserve validate my-clips --report data.html"
@@ -39,6 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Print what was found. Raises: UsageError; CommandError: there is no such data set, or something grave was found."""
+    check_output_file(args.report, "--report")
+    check_output_file(args.json, "--json")
     dataset = read_dataset(args.data, args.task)
     inspected = inspect(dataset, args.workers)
     found = findings(inspected, args.shortest_seconds)
@@ -48,9 +51,9 @@ def run(args: argparse.Namespace) -> None:
     if len(found) > _SHOWN:
         print(f"... and {len(found) - _SHOWN} more; --json and --report have them all")
     if args.json:
-        args.json.write_text(json.dumps(_content(dataset, found), indent=2) + "\n", encoding="utf-8")
+        write_whole(args.json, json.dumps(_content(dataset, found), indent=2) + "\n")
     if args.report:
-        args.report.write_text(data_report(dataset, inspected, found), encoding="utf-8")
+        write_whole(args.report, data_report(dataset, inspected, found))
         print(f"report: {args.report}")
     grave = [finding for finding in found if finding.kind in _GRAVE]
     if grave:

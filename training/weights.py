@@ -1,7 +1,7 @@
 """Start weights: ImageNet's from torchvision, none, a checkpoint file or a run folder; and how such files are written."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
 from urllib.error import URLError
@@ -22,12 +22,14 @@ _IMAGENET: dict[Backbone, WeightsEnum] = {
 _WRAPPERS = ("model", "state_dict")
 
 
-def load_start_weights(model: VideoClassifier, weights: str, backbone: Backbone = "resnet50") -> str:
+def load_start_weights(
+    model: VideoClassifier, weights: str, backbone: Backbone = "resnet50", labels: Sequence[str] | None = None
+) -> str:
     """Fill ``model`` in place; returns what was loaded, in words.
 
     ``weights`` is ``imagenet``, ``none`` (the model keeps its random weights), or the path of a checkpoint of a run or
-    of a plain state dict with torchvision's names for the model's backbone, or a run folder. A head with other labels, or
-    another temporal pooling, is left out.
+    of a plain state dict with torchvision's names for the model's backbone, or a run folder. A head for other labels than
+    ``labels``, or above another temporal pooling, is left out.
 
     Raises: CommandError: the file is missing, is no checkpoint, does not fit, or cannot be downloaded.
     """
@@ -35,7 +37,9 @@ def load_start_weights(model: VideoClassifier, weights: str, backbone: Backbone 
         return "random weights"
     if weights == "imagenet":
         return f"ImageNet weights {_IMAGENET[backbone]}: " + load_state(model, imagenet_state(backbone), "the ImageNet weights")
-    return f"{weights}: " + load_state(model, read_state(Path(weights)), weights)
+    content = read_torch_file(weights_file(Path(weights)))
+    same_labels = labels is None or content.get("labels", list(labels)) == list(labels)
+    return f"{weights}: " + load_state(model, _state(content, weights), weights, with_head=same_labels)
 
 
 def imagenet_state(backbone: Backbone = "resnet50") -> dict[str, Tensor]:
@@ -61,13 +65,16 @@ def read_state(file: Path) -> dict[str, Tensor]:
 
     Raises: CommandError: the file is missing, or is no checkpoint that torch can read safely.
     """
-    content = read_torch_file(weights_file(file))
+    return _state(read_torch_file(weights_file(file)), str(file))
+
+
+def _state(content: Mapping[str, object], source: str) -> dict[str, Tensor]:
     for wrapper in _WRAPPERS:
         inner = content.get(wrapper)
         content = inner if isinstance(inner, Mapping) else content
     state = {str(key).removeprefix("module."): value for key, value in content.items() if isinstance(value, Tensor)}
     if not state:
-        raise CommandError(f"{file} holds no weights; expected best.pt or last.pt of a run, or a state dict of a ResNet")
+        raise CommandError(f"{source} holds no weights; expected best.pt or last.pt of a run, or a state dict of a ResNet")
     return state
 
 
@@ -115,8 +122,10 @@ def save_torch_file(content: object, file: Path) -> None:
         raise CommandError(f"{file} cannot be written ({reason}); is the disk full? What was there before is kept") from problem
 
 
-def load_state(model: VideoClassifier, state: Mapping[str, Tensor], source: str) -> str:
-    """Copy every tensor of the trunk, and pooling and head where all of both fit. Returns how much was loaded, in words.
+def load_state(model: VideoClassifier, state: Mapping[str, Tensor], source: str, *, with_head: bool = True) -> str:
+    """Copy every tensor of the trunk, and pooling and head where all of both fit and they are wanted.
+
+    Returns how much was loaded, in words.
 
     Raises: CommandError: a tensor of the trunk is missing or has another shape.
     """
@@ -130,7 +139,7 @@ def load_state(model: VideoClassifier, state: Mapping[str, Tensor], source: str)
             f"such as {unfit[0].removeprefix('trunk.')}"
         )
     above = [key for key in wanted if not key.startswith("trunk.")]
-    with_head = all(key in given and given[key].shape == wanted[key].shape for key in above)
+    with_head = with_head and all(key in given and given[key].shape == wanted[key].shape for key in above)
     taken = [key for key in wanted if key in given and (with_head or key.startswith("trunk."))]
     model.load_state_dict({key: given[key] for key in taken}, strict=False)
     return f"{len(trunk)} tensors of the trunk loaded, head {'loaded' if with_head else 'starts at random'}"

@@ -1,5 +1,8 @@
 """Clips on disk to frames in one file."""
 
+import errno
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +10,7 @@ import pytest
 
 from clips import ClipSpec, load_clip
 from clips.errors import CommandError
+from training import decoding
 from training.dataset import LabelledClip, read_dataset
 from training.decoding import decode_clips
 
@@ -43,5 +47,36 @@ def test_a_class_of_which_nothing_can_be_decoded_stops_the_run(some_clips: list[
 
 def test_clips_larger_than_the_disk_are_refused_before_decoding(some_clips: list[LabelledClip], tmp_path: Path) -> None:
     huge = ClipSpec(num_frames=512, height=2048, width=2048)
-    with pytest.raises(CommandError, match="lower --frame-choices"):
+    with pytest.raises(CommandError, match="make room there"):
         decode_clips(some_clips * 50_000, huge, tmp_path / "frames.dat", 0, "test")
+
+
+def test_room_that_somebody_else_has_taken_is_missed_before_decoding(
+    some_clips: list[LabelledClip], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without that, writing into the mapped file would end the process."""
+
+    def full(*_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(CommandError, match="make room there"):
+        decode_clips(some_clips, SPEC, tmp_path / "frames.dat", 0, "test")
+
+
+def test_the_room_is_taken_before_decoding(some_clips: list[LabelledClip], tmp_path: Path) -> None:
+    decode_clips(some_clips, SPEC, tmp_path / "frames.dat", 0, "test")
+    found = (tmp_path / "frames.dat").stat()
+    assert found.st_blocks * 512 >= found.st_size == len(some_clips) * np.prod(SPEC.shape)
+
+
+def test_a_worker_that_is_killed_is_one_message(
+    some_clips: list[LabelledClip], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoding, "_decode_into", _killed)
+    with pytest.raises(CommandError, match="a decoding process died; --workers 0"):
+        decode_clips(some_clips, SPEC, tmp_path / "frames.dat", 2, "test")
+
+
+def _killed(*_: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -48,7 +48,9 @@ def trained_with_stops(settings: TrainingConfig, stops: list[int], runs: Path) -
     return cut
 
 
-@pytest.mark.parametrize("stops", [[1], [STEPS_PER_EPOCH], [STEPS_PER_EPOCH + 2], [1, 3, 3]], ids=str)
+@pytest.mark.parametrize(
+    "stops", [[1], [STEPS_PER_EPOCH], [STEPS_PER_EPOCH + 2], [1, 3, 3], [2 * STEPS_PER_EPOCH + 1]], ids=str
+)
 @pytest.mark.parametrize("temporal", ["average", "lstm"])
 def test_a_resumed_run_equals_one_that_was_not_interrupted(
     data: Path, big_files: Path, stops: list[int], temporal: str
@@ -92,7 +94,7 @@ def moving_clips(folder: Path) -> Path:
 
 @pytest.mark.parametrize("stops", [[5], [10], [12], [11, 2]], ids=str)
 def test_so_it_does_with_everything_on(tmp_path: Path, big_files: Path, stops: list[int]) -> None:
-    """The first nine looks at the signal are in the head's stage, which is begun anew."""
+    """The first ten looks at the signal are in the head's stage, which is begun anew where it was not at its end."""
     changes = {"epochs": 3, "ema_decay": 0.5, "precision": "fp32", "batch_size": 2, "num_frames": 2, "frame_choices": 3}
     settings = config(moving_clips(tmp_path / "moving"), "none", **NARROW, **changes, **EVERYTHING, temporal="transformer")
     whole = train(settings, None, big_files, Interruption())
@@ -118,6 +120,37 @@ def test_no_epoch_is_begun_that_would_not_end_in_time(data: Path, big_files: Pat
     run = train(settings, None, big_files, Interruption())
     assert Checkpoint.load(run.last).epoch == 1
     assert "the next epoch would not end within --hours 1e-09: stopping" in capsys.readouterr().out
+
+
+def test_a_run_that_no_longer_gains_stops_early(data: Path, big_files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With a rate at which nothing moves, the first epoch stays the best."""
+    settings = config(data, "none", **NARROW, epochs=50, patience=3, learning_rate=1e-12)
+    run = train(settings, None, big_files, Interruption())
+    last = Checkpoint.load(run.last)
+    assert last.epoch == 1 + 3
+    assert "has not risen for 3 epochs: stopping early" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("taught", [False, True])
+def test_a_compiled_trunk_is_what_trains(data: Path, big_files: Path, monkeypatch: pytest.MonkeyPatch, taught: bool) -> None:
+    """torch.compile itself is left out: it needs a C++ compiler."""
+    calls = []
+
+    def compiled(function, *_: object, **__: object):
+        def counted(*clips: torch.Tensor) -> torch.Tensor:
+            calls.append(torch.is_grad_enabled())
+            return function(*clips)
+
+        return counted
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    teacher = {}
+    if taught:
+        plain = train(config(data, "none", **NARROW, epochs=1), None, big_files, Interruption())
+        teacher = {"teacher": str(plain.path)}
+    run = train(config(data, "none", **NARROW, epochs=1, compile=True, **teacher), None, big_files, Interruption())
+    assert set(calls) == {True, False}, "steps and validation"
+    assert not any("_orig_mod" in key for key in Checkpoint.load(run.last).model)
 
 
 def test_stages_that_are_not_unfrozen_yet_stay_as_they_are(data: Path, big_files: Path) -> None:

@@ -34,6 +34,15 @@ def test_a_model_of_ours_comes_back_with_its_head(model: VideoClassifier, big_fi
     assert torch.equal(model.head.weight, other.head.weight)
 
 
+def test_a_head_for_other_labels_is_left_out(model: VideoClassifier, big_files: Path) -> None:
+    """As many labels as ours, so that its shape fits."""
+    torch.save({"model": VideoClassifier(3).state_dict(), "labels": ["a", "b", "c"]}, big_files / "best.pt")
+    assert "head loaded" in load_start_weights(model, str(big_files / "best.pt"), labels=["a", "b", "c"])
+    before = model.head.weight.clone()
+    assert "head starts at random" in load_start_weights(model, str(big_files / "best.pt"), labels=["a", "b", "d"])
+    assert torch.equal(model.head.weight, before)
+
+
 def test_another_network_does_not_fit(model: VideoClassifier, big_files: Path) -> None:
     torch.save(resnet18(weights=None).state_dict(), big_files / "r18.pth")
     with pytest.raises(CommandError, match=r"does not fit the backbone: .* such as layer1"):
