@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from clips.errors import CommandError, UsageError
+from training.dataset import VIDEO_SUFFIXES
 
 Format = Literal["folder", "ucf101", "hmdb51", "kinetics"]
 
 _HMDB_PARTS = {"1": "train", "2": "val"}
 _KINETICS_COLUMNS = {"label", "youtube_id", "time_start", "time_end"}
-_SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".mov")
 
 
 class IndexRow(NamedTuple):
@@ -83,13 +83,17 @@ def _kinetics(videos: Path, annotations: Path) -> Iterator[IndexRow]:
         lines = csv.DictReader(_lines(file))
         if missing := _KINETICS_COLUMNS - set(lines.fieldnames or ()):
             raise CommandError(f"{file} has no column {', '.join(sorted(missing))}; it is no list of Kinetics")
-        for line in lines:
+        for number, line in enumerate(lines, start=2):
             split = line.get("split") or file.stem
             if split not in {"train", "val", "validate", "test"}:
                 raise CommandError(f"{file}: the split {split!r} is none of train, val, validate and test")
             if split == "test":
                 continue
-            name = f"{line['youtube_id']}_{int(float(line['time_start'])):06d}_{int(float(line['time_end'])):06d}"
+            try:
+                times = [int(float(line[column])) for column in ("time_start", "time_end")]
+            except ValueError as problem:
+                raise CommandError(f"{file}, line {number}: time_start and time_end must be seconds") from problem
+            name = f"{line['youtube_id']}_{times[0]:06d}_{times[1]:06d}"
             yield IndexRow(
                 _kinetics_path(videos, line["label"], name),
                 line["label"],
@@ -101,7 +105,7 @@ def _kinetics(videos: Path, annotations: Path) -> Iterator[IndexRow]:
 def _kinetics_path(videos: Path, label: str, name: str) -> str:
     """Where the usual downloaders put it: in a folder of its label, with blanks or underscores, or all in one folder."""
     for folder in (label, label.replace(" ", "_"), ""):
-        for suffix in _SUFFIXES:
+        for suffix in VIDEO_SUFFIXES:
             path = f"{folder}/{name}{suffix}" if folder else f"{name}{suffix}"
             if (videos / path).is_file():
                 return path

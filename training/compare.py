@@ -42,6 +42,8 @@ class FinishedRun:
     summary: dict[str, Any]
     epochs: list[dict[str, str]]
     """Rows of ``results.csv``."""
+    val_clips: frozenset[str]
+    """Content hashes of the clips that it was measured on."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,34 +71,46 @@ def read_run(path: Path) -> FinishedRun:
     folder, config = RunFolder.open(path)
     try:
         summary = json.loads(folder.summary.read_text(encoding="utf-8"))
-        epochs = list(csv.DictReader(folder.results.read_text(encoding="utf-8").splitlines()))
+        epochs, clips = _rows(folder.results), _rows(folder.split)
     except FileNotFoundError as problem:
         raise CommandError(f"{path} is not finished; go on with `clipserve train --resume {path}`") from problem
-    return FinishedRun(path, config, summary, epochs)
+    return FinishedRun(path, config, summary, epochs, frozenset(row["sha256"] for row in clips if row["split"] == "val"))
+
+
+def _rows(file: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(file.read_text(encoding="utf-8").splitlines()))
 
 
 def grouped(runs: Sequence[FinishedRun]) -> dict[str, list[FinishedRun]]:
     """Runs that differ in their seed alone, under the name of their model, which gets a number where settings differ too.
 
-    Raises: UsageError: one is given twice. CommandError: they were measured on different numbers of clips, or some give tags.
+    Raises: UsageError: one is given twice. CommandError: some give tags, or the groups were measured on different clips; the
+        runs of a group may differ in that, where its seeds split the data.
     """
     if len({run.config.task for run in runs}) > 1:
         raise CommandError("some runs give one label and others give tags: their figures cannot be compared")
     if len({run.path.resolve() for run in runs}) < len(runs):
         raise UsageError("a run is given twice")
-    sizes = {run.summary["val_clips"]: run.path for run in runs}
-    if len(sizes) > 1:
-        told = ", ".join(f"{path} on {clips}" for clips, path in sizes.items())
-        raise CommandError(f"the runs were measured on different clips ({told}): their figures cannot be compared")
     alike: dict[tuple[str, str], list[FinishedRun]] = defaultdict(list)
     for run in runs:
         settings = run.config.model_dump(mode="json", exclude=_NOT_COMPARED)
         alike[run.config.name, json.dumps(settings, sort_keys=True)].append(run)
+    _check_same_clips(list(alike.values()))
     names = [name for name, _ in alike]
     return {
         name if names.count(name) == 1 else f"{name} {names[: place + 1].count(name)}": members
         for place, ((name, _), members) in enumerate(alike.items())
     }
+
+
+def _check_same_clips(groups: Sequence[Sequence[FinishedRun]]) -> None:
+    first, *others = [{run.val_clips for run in members} for members in groups]
+    for members, clips in zip(groups[1:], others, strict=True):
+        if clips != first:
+            raise CommandError(
+                f"{groups[0][0].path} and {members[0].path} were measured on different clips and cannot be compared; "
+                "give the same seeds of both, or train on a CSV file with the column `split` (`clipserve index` writes one)"
+            )
 
 
 def differing(groups: dict[str, list[FinishedRun]]) -> list[str]:

@@ -2,8 +2,9 @@
 
     FOLDER/lunge/a.mp4         path,label,group,split
     FOLDER/lunge/b.mp4         lunge/a.mp4,lunge,anna,train
-    FOLDER/squat/c.mp4         squat/c.mp4,squat,ben,val
+    FOLDER/squat/2/c.mp4       squat/2/c.mp4,squat,ben,val
 
+A class folder is searched with its subfolders.
 ``group`` names what must stay together in one part of the split, such as the person or the recording. ``group`` and
 ``split`` are optional; paths are relative to the CSV file. For a multi_label task ``label`` holds any number of tags with
 ``|`` between them: ``wave|smile``, or nothing.
@@ -23,6 +24,9 @@ from clips.manifest import TaskName
 from training.tags import joined, parse_tags
 
 Part = Literal["train", "val"]
+
+VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".mov")
+"""By which a video is known where other files are to be expected too."""
 
 # UCF101 and its relatives: clips of one recording share everything up to the clip number.
 _UCF_NAME = re.compile(r"^(v_.+_g\d+)_c\d+$")
@@ -96,11 +100,13 @@ class Dataset:
         return hashlib.sha256(repr(rows).encode()).hexdigest()
 
 
-def read_dataset(source: Path, task: TaskName = "single_label") -> Dataset:
+def read_dataset(source: Path, task: TaskName = "single_label", *, keep_unreadable: bool = False) -> Dataset:
     """The labelled clips of a folder or CSV file; nothing is decoded.
 
+    ``keep_unreadable``: a file that is missing or cannot be read is a clip too, with an empty ``sha256``.
+
     Raises: UsageError: ``source`` is not there, or is a folder where clips have tags. CommandError: it holds no usable list
-        of clips.
+        of clips, or one that cannot be read.
     """
     if not source.exists():
         raise UsageError(f"{source} does not exist; give a folder of class folders or a CSV file with the columns path,label")
@@ -109,47 +115,60 @@ def read_dataset(source: Path, task: TaskName = "single_label") -> Dataset:
             f"{source} is a folder, in which each clip has one label; for --task multi_label write a CSV file with the columns "
             "path,label and tags such as wave|smile under `label`"
         )
-    rows = list(_csv_rows(source, task) if source.is_file() else _folder_rows(source))
+    rows = list(_csv_rows(source, task, keep_unreadable) if source.is_file() else _folder_rows(source))
     if not rows:
         raise CommandError(f"{source} holds no clips; expected one folder per class with video files in it")
     twice = [name for name, count in Counter(row.name for row in rows).items() if count > 1]
     if twice:
         raise CommandError(f"{source} lists {twice[0]} more than once")
-    return _dataset(source, sorted(rows, key=lambda row: row.name), task)
+    return _dataset(source, sorted(rows, key=lambda row: row.name), task, keep_unreadable)
 
 
-def _dataset(source: Path, rows: list[Row], task: TaskName) -> Dataset:
+def _dataset(source: Path, rows: list[Row], task: TaskName, keep_unreadable: bool) -> Dataset:
     given = any(row.group for row in rows)
     ucf = not given and all(_UCF_NAME.match(row.path.stem) for row in rows)
-    clips = tuple(_labelled_clip(row, ucf) for row in rows)
+    clips = tuple(_labelled_clip(row, ucf, keep_unreadable) for row in rows)
     grouping = "from the column `group`" if given else "from names like v_Class_g01_c01" if ucf else "each clip is its own"
     return Dataset(source.resolve().parent.name if source.is_file() else source.resolve().name, clips, grouping, task)
 
 
-def _labelled_clip(row: Row, ucf: bool) -> LabelledClip:
+def _labelled_clip(row: Row, ucf: bool, keep_unreadable: bool) -> LabelledClip:
+    sha256 = ""
     try:
         with row.path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as problem:
-        raise CommandError(f"{row.path} cannot be read: {problem.strerror}") from problem
+        if not keep_unreadable:
+            raise CommandError(
+                f"{row.path} cannot be read: {problem.strerror}; `clipserve validate` lists all such files"
+            ) from problem
     match = _UCF_NAME.match(row.path.stem) if ucf else None
     # a clip without a group is grouped by content, so that copies of one file stay together
-    group = match.group(1) if match else row.group or sha256[:16]
+    group = match.group(1) if match else row.group or sha256[:16] or row.name
     part: Part | None = "train" if row.part == "train" else "val" if row.part == "val" else None
     return LabelledClip(row.path, row.name, row.label, group, part, sha256, row.tags)
 
 
 def _folder_rows(folder: Path) -> Iterable[Row]:
-    """Every file that is not hidden counts as a clip, so that an unreadable one is reported and not overlooked."""
-    for class_folder in sorted(folder.iterdir()):
-        if class_folder.is_dir() and not class_folder.name.startswith("."):
-            files = [file for file in sorted(class_folder.iterdir()) if file.is_file() and not file.name.startswith(".")]
+    """Every file that is not hidden counts as a clip, so that an unreadable one is reported and not overlooked.
+
+    Raises: CommandError: a class folder is empty, or a video lies beside the class folders.
+    """
+    for entry in sorted(folder.iterdir()):
+        if entry.is_dir() and not entry.name.startswith("."):
+            files = [file for file in sorted(entry.rglob("*")) if file.is_file() and not _is_hidden(file, folder)]
             if not files:
-                raise CommandError(f"the class folder {class_folder} holds no files; remove it or put clips directly into it")
-            yield from (Row(file, f"{class_folder.name}/{file.name}", class_folder.name, "", "") for file in files)
+                raise CommandError(f"the class folder {entry} holds no files; remove it or put clips into it")
+            yield from (Row(file, file.relative_to(folder).as_posix(), entry.name, "", "") for file in files)
+        elif entry.suffix.lower() in VIDEO_SUFFIXES and not entry.name.startswith("."):
+            raise CommandError(f"{entry} lies beside the class folders and has no label; put it into one of them")
 
 
-def _csv_rows(file: Path, task: TaskName) -> Iterable[Row]:
+def _is_hidden(file: Path, folder: Path) -> bool:
+    return any(part.startswith(".") for part in file.relative_to(folder).parts)
+
+
+def _csv_rows(file: Path, task: TaskName, keep_unreadable: bool) -> Iterable[Row]:
     try:
         lines = list(csv.DictReader(file.read_text(encoding="utf-8-sig").splitlines()))
     except (OSError, UnicodeDecodeError, csv.Error) as problem:
@@ -161,8 +180,10 @@ def _csv_rows(file: Path, task: TaskName) -> Iterable[Row]:
             raise CommandError(f"{file}, line {number}: the columns `path` and `label` must both be filled")
         if part and part not in get_args(Part):
             raise CommandError(f"{file}, line {number}: split is {part!r}; it must be train or val")
-        if not (file.parent / path).is_file():
-            raise CommandError(f"{file}, line {number}: there is no file {path} beside the CSV file")
+        if not keep_unreadable and not (file.parent / path).is_file():
+            raise CommandError(
+                f"{file}, line {number}: there is no file {path} beside the CSV file; `clipserve validate` lists all such lines"
+            )
         yield Row(file.parent / path, Path(path).as_posix(), label if tags is None else joined(tags), group, part, tags)
 
 

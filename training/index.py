@@ -6,6 +6,7 @@ listed and not there is named and left out.
 
 import argparse
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -41,14 +42,27 @@ def run(args: argparse.Namespace) -> None:
     rows, missing = _rows(args)
     if not rows:
         raise CommandError(f"none of the {len(missing)} clips that are listed is in {args.videos}, such as {missing[0]}")
-    with args.output.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(IndexRow._fields)
-        writer.writerows(rows)
-    dataset = read_dataset(args.output)
-    split_dataset(dataset, args.seed)  # refuses what leaks, before anyone trains on it
+    dataset = _written(args.output, rows, args.seed)
     print(_summary(dataset, missing))
     print(f"wrote {args.output}; next: clipserve validate {args.output}")
+
+
+def _written(file: Path, rows: Sequence[IndexRow], seed: int) -> Dataset:
+    """What the file lists. Raises: CommandError: it leaks, or cannot be read; what was there before is kept."""
+    unfinished = file.with_name(f".{file.name}.tmp")
+    try:
+        with unfinished.open("w", encoding="utf-8", newline="") as out:
+            writer = csv.writer(out)
+            writer.writerow(IndexRow._fields)
+            writer.writerows(rows)
+        dataset = read_dataset(unfinished)
+        split_dataset(dataset, seed)
+        unfinished.replace(file)
+    except CommandError as problem:
+        raise type(problem)(str(problem).replace(str(unfinished), str(file))) from problem
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return dataset
 
 
 def _rows(args: argparse.Namespace) -> tuple[list[IndexRow], list[str]]:

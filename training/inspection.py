@@ -90,7 +90,8 @@ def _unreadable(inspected: Sequence[Inspected]) -> Iterator[Finding]:
 def _copies(inspected: Sequence[Inspected]) -> Iterator[Finding]:
     same: defaultdict[str, list[LabelledClip]] = defaultdict(list)
     for one in inspected:
-        same[one.clip.sha256].append(one.clip)
+        if one.clip.sha256:
+            same[one.clip.sha256].append(one.clip)
     for clips in (clips for clips in same.values() if len(clips) > 1):
         names = tuple(clip.name for clip in clips)
         if len(labels := sorted({clip.label for clip in clips})) > 1:

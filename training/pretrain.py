@@ -1,9 +1,9 @@
 """Pre-train a ResNet on videos without labels: two clips of one video shall find each other among those of other videos.
 
 VIDEOS is a folder, searched with its subfolders, or a CSV file with the column path; where it has a column split, its val
-clips are left out. The result is runs/NAME/1 with backbone.pt, which `clipserve train --weights runs/NAME/1` starts from.
---probe gives labelled clips on which the features are tried meanwhile, by their nearest neighbours. Ctrl-C stops the run,
---resume runs/NAME/1 goes on.
+clips are left out, and so are those that --probe measures on. The result is runs/NAME/1 with backbone.pt, which
+`clipserve train --weights runs/NAME/1` starts from. --probe gives labelled clips on which the features are tried meanwhile, by
+their nearest neighbours. Ctrl-C stops the run, --resume runs/NAME/1 goes on.
 """
 
 import argparse
@@ -13,6 +13,7 @@ import torch
 
 from clips.errors import CommandError
 from training.config_file import config_text
+from training.dataset import Dataset, LabelledClip
 from training.decoding import DecodedClips, decode_clips
 from training.device import Device, choose_device
 from training.flags import add_config_flags
@@ -58,10 +59,12 @@ def pretrain(config: PretrainConfig, folder: RunFolder | None, runs: Path, inter
 
     Raises: CommandError, UsageError: an input is missing or unusable, or the loss diverged. KeyboardInterrupt: it was stopped.
     """
-    videos = read_videos(Path(config.videos))
-    if len(videos) < 2:
-        raise CommandError(f"{config.videos} holds one video; pre-training learns from how videos differ")
     probed = probe_clips(config) if config.probe else None
+    videos = _unmeasured(read_videos(Path(config.videos)), probed)
+    if len(videos) < 2:
+        raise CommandError(
+            f"{config.videos} holds {len(videos)} videos to learn from; pre-training learns from how videos differ"
+        )
     device = choose_device(config.device, config.precision)
     torch.backends.cudnn.benchmark = True  # every batch has one shape
     torch.manual_seed(config.seed)
@@ -84,6 +87,15 @@ def pretrain(config: PretrainConfig, folder: RunFolder | None, runs: Path, inter
     return folder
 
 
+def _unmeasured(videos: list[LabelledClip], probed: Dataset | None) -> list[LabelledClip]:
+    """Without those that the probe measures on: features of what was trained on say little about new videos."""
+    measured = {clip.sha256 for clip in probed.part("val")} if probed else set()
+    kept = [video for video in videos if video.sha256 not in measured]
+    if len(kept) < len(videos):
+        print(f"left out: {len(videos) - len(kept)} videos that --probe measures on", flush=True)
+    return kept
+
+
 def _pairs(decoded: DecodedClips, config: PretrainConfig, device: Device) -> VideoPairs:
     if len(decoded) < 2:
         raise CommandError("only one video can be decoded; pre-training learns from how videos differ")
@@ -92,7 +104,8 @@ def _pairs(decoded: DecodedClips, config: PretrainConfig, device: Device) -> Vid
 
 def _fit_or_say_how_to_resume(work: Pretraining) -> None:
     if work.probe is not None and not work.run.last.exists():
-        print(f"nearest neighbours before: {work.probe.accuracy(work.model):.1%} of {len(work.probe.val)} clips", flush=True)
+        work.knn_before = work.probe.accuracy(work.model)
+        print(f"nearest neighbours before: {work.knn_before:.1%} of {len(work.probe.val)} clips", flush=True)
     try:
         with work.interruption.deferred():
             work.fit()
@@ -114,6 +127,7 @@ def _write_outcome(work: Pretraining, skipped: int) -> None:
         "epochs": last.epoch,
         "loss": last.loss,
         "found": last.found,
+        "knn_accuracy_before": work.knn_before,
         "knn_accuracy": last.knn_accuracy,
         "training_seconds": sum(row.seconds for row in work.epochs),
     }

@@ -71,6 +71,8 @@ class Pretraining:
     run: RunFolder
     interruption: Interruption
     epochs: list[PretrainEpoch] = field(default_factory=list)
+    knn_before: float | None = None
+    """What the features were worth before the first step, where they were tried."""
 
     def __post_init__(self) -> None:
         config, features = self.config, self.model.head.in_features
@@ -157,6 +159,7 @@ class Pretraining:
             "trained": self.trained.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "scaler": self.scaler.state_dict(),
+            "knn_before": self.knn_before,
             "epochs": [asdict(row) for row in self.epochs],
             "begun": asdict(begun) if begun else None,
             "videos": self._fingerprint(),
@@ -175,6 +178,7 @@ class Pretraining:
             self.trained.load_state_dict(state["trained"])
             self.optimiser.load_state_dict(state["optimiser"])
             self.scaler.load_state_dict(state["scaler"])
+            self.knn_before = state["knn_before"]
             self.epochs = [PretrainEpoch(**row) for row in state["epochs"]]
             return PretrainEpoch(**state["begun"]) if state["begun"] else None
         except (KeyError, TypeError, ValueError, RuntimeError) as problem:

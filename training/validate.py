@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> None:
     """Print what was found. Raises: UsageError; CommandError: there is no such data set, or something grave was found."""
     check_output_file(args.report, "--report")
     check_output_file(args.json, "--json")
-    dataset = read_dataset(args.data, args.task)
+    dataset = read_dataset(args.data, args.task, keep_unreadable=True)
     inspected = inspect(dataset, args.workers)
     found = findings(inspected, args.shortest_seconds)
     print(_classes(dataset, inspected), flush=True)

@@ -1,6 +1,5 @@
 """Runs side by side."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -12,12 +11,14 @@ from training.run_folder import RunFolder
 ROW = "epoch,stage,learning_rate,train_loss,train_accuracy,val_loss,val_accuracy,val_macro_f1,seconds,clips_per_second\n"
 
 
-def finished(runs: Path, macro_f1: float, clips: int = 50, **changes: object) -> Path:
-    """A run folder with its outcome."""
+def finished(runs: Path, macro_f1: float, clips: str = "v", **changes: object) -> Path:
+    """A run folder with its outcome; ``clips``: content of each that it was measured on."""
     run = RunFolder.create(runs, resolve_config("finetune", {"name": "m", "dataset": "clips", **changes}))
     run.results.write_text(ROW + f"1,main,0.1,1,0.5,1,0.5,{macro_f1 / 2},1,1\n2,main,0.1,1,0.5,1,0.5,{macro_f1},1,1\n")
     figures = {"accuracy": macro_f1, "balanced_accuracy": macro_f1, "loss": 1.0, "training_seconds": 60.0}
-    run.write_summary({**figures, "macro_f1": macro_f1, "val_clips": clips})
+    rows = [f"{number}.mp4,a,g,val,{clip}\n" for number, clip in enumerate(clips)]
+    run.split.write_text("path,label,group,split,sha256\nx.mp4,a,g,train,x\n" + "".join(rows))
+    run.write_summary({**figures, "macro_f1": macro_f1})
     return run.path
 
 
@@ -50,7 +51,7 @@ def test_runs_of_one_name_with_other_settings_are_told_apart(tmp_path: Path, cap
 
 
 def test_runs_that_cannot_be_compared_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    first, other = finished(tmp_path, 0.5), finished(tmp_path, 0.5, clips=49)
+    first, other = finished(tmp_path, 0.5), finished(tmp_path, 0.5, clips="w", name="other")
     assert compare(first, other) == 1
     assert "measured on different clips" in capsys.readouterr().err
     assert compare(first, first) == 2
@@ -61,4 +62,12 @@ def test_runs_that_cannot_be_compared_are_refused(tmp_path: Path, capsys: pytest
     (unfinished / "summary.json").unlink()
     assert compare(first, unfinished) == 1
     assert "go on with `clipserve train --resume" in capsys.readouterr().err
-    assert json.loads((first / "summary.json").read_text())["val_clips"] == 50
+
+
+def test_seeds_may_split_the_data_where_all_have_the_same_seeds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    average = [finished(tmp_path, 0.5, seed=0, clips="ab"), finished(tmp_path, 0.7, seed=1, clips="cd")]
+    lstm = [finished(tmp_path, 0.6, seed=seed, clips=clips, name="lstm") for seed, clips in enumerate(["ab", "cd"])]
+    assert compare(*average, *lstm) == 0
+    capsys.readouterr()
+    assert compare(*average, lstm[0]) == 1
+    assert "give the same seeds of both" in capsys.readouterr().err

@@ -27,6 +27,22 @@ def test_folders_are_labels_and_hidden_files_are_no_clips(tmp_path: Path) -> Non
     assert [clip.name for clip in dataset.clips] == ["lunge/a.mp4", "squat/b.mp4"]
 
 
+def test_subfolders_belong_to_their_class(tmp_path: Path) -> None:
+    write_files(tmp_path, "lunge/a.mp4", "lunge/session2/b.mp4", "lunge/.trash/c.mp4", "squat/c.mp4", "notes.txt", "clips.csv")
+    clips = read_dataset(tmp_path).clips
+    assert [(clip.name, clip.label) for clip in clips] == [
+        ("lunge/a.mp4", "lunge"),
+        ("lunge/session2/b.mp4", "lunge"),
+        ("squat/c.mp4", "squat"),
+    ]
+
+
+def test_a_video_beside_the_class_folders_is_not_overlooked(tmp_path: Path) -> None:
+    write_files(tmp_path, "lunge/a.mp4", "squat/c.mp4", "loose.MP4")
+    with pytest.raises(CommandError, match=r"loose\.MP4 lies beside the class folders"):
+        read_dataset(tmp_path)
+
+
 def test_a_csv_file_gives_label_group_and_split(tmp_path: Path) -> None:
     write_files(tmp_path, "x/a.mp4", "y/b.mp4")
     dataset = read_dataset(write_csv(tmp_path, "path,label,group,split", "x/a.mp4,lunge,anna,train", "y/b.mp4,squat,ben,val"))

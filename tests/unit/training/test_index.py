@@ -101,6 +101,7 @@ def test_kinetics_finds_files_where_downloaders_put_them(tmp_path: Path) -> None
         ("hmdb51", {"wave_test_split1.txt": "a.avi 3"}, "does not end with 0, 1 or 2"),
         ("kinetics", {"train.csv": "name,id\n"}, "has no column label"),
         ("kinetics", {}, "holds no CSV files"),
+        ("kinetics", {"train.csv": "label,youtube_id,time_start,time_end\na,b,,10\n"}, "train.csv, line 2: time_start and"),
         ("ucf101", {"trainlist01.txt": "Run/v_Run_g01_c01.avi 1", "testlist01.txt": ""}, "none of the 1 clips that are listed"),
     ],
 )
@@ -117,6 +118,19 @@ def test_lists_that_cannot_be_used_are_one_line(
     assert complaint in error
     assert error.count("\n") == 1
     assert not (videos / "clips.csv").exists()
+
+
+def test_a_list_that_leaks_leaves_the_file_that_was_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same content on both sides."""
+    videos = put(tmp_path / "UCF-101", "Run/v_Run_g08_c01.avi", "Sit/v_Sit_g09_c01.avi", "Sit/v_Sit_g02_c01.avi")
+    (videos / "Run/v_Run_g01_c02.avi").write_bytes((videos / "Run/v_Run_g08_c01.avi").read_bytes())
+    (videos / "clips.csv").write_text("mine")
+    (tmp_path / "trainlist01.txt").write_text("Run/v_Run_g08_c01.avi 1\nSit/v_Sit_g09_c01.avi 2\n")
+    (tmp_path / "testlist01.txt").write_text("Run/v_Run_g01_c02.avi\nSit/v_Sit_g02_c01.avi\n")
+    assert index(videos, "--format", "ucf101", "--annotations", tmp_path) == 1
+    assert "v_Run_g01_c02.avi" in capsys.readouterr().err
+    assert (videos / "clips.csv").read_text() == "mine"
+    assert sorted(path.name for path in videos.iterdir()) == ["Run", "Sit", "clips.csv"]
 
 
 def test_a_file_elsewhere_could_not_name_its_clips(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

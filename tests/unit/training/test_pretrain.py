@@ -4,12 +4,15 @@ import csv
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 import clipserve
 from clips.errors import CommandError
 from tests.stop_after import StopAfter
+from tests.videos import encode, grainy_picture
+from training.augment import Augmentation
 from training.interruption import Interruption
 from training.pretrain import pretrain
 from training.pretrain_config import PretrainConfig
@@ -41,9 +44,13 @@ def test_a_run_leaves_a_backbone_that_training_starts_from(clips: Path, big_file
     assert [row["epoch"] for row in rows] == ["1", "2"]
     assert rows[0]["knn_accuracy"] == ""
     assert 0 <= float(rows[1]["knn_accuracy"]) <= 1
-    assert json.loads(folder.summary.read_text())["videos"] == 6
+    summary = json.loads(folder.summary.read_text())
+    assert summary["videos"] == 4
+    assert summary["knn_accuracy_before"] == 1, "red and green are told apart by any network"
     assert folder.curves.exists()
-    assert "nearest neighbours before" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "left out: 2 videos that --probe measures on" in told
+    assert "nearest neighbours before: 100.0% of 2 clips" in told
     shape = "--size 32 --num-frames 1 --frame-choices 1 --batch-size 4 --epochs 1 --head-epochs 0 --backbone resnet18"
     started = ["--weights", str(folder.path), "--runs", str(runs), "--no-publish", "--workers", "0", "--device", "cpu"]
     assert clipserve.main(["train", str(clips), "--name", "m", *shape.split(), *started]) == 0
@@ -73,16 +80,40 @@ def test_training_changes_the_trunk(clips: Path, big_files: Path) -> None:
     assert not torch.equal(read_state(short.path)["layer4.1.conv2.weight"], read_state(long.path)["layer4.1.conv2.weight"])
 
 
+def test_videos_learn_to_be_found(tmp_path: Path, big_files: Path) -> None:
+    """Six videos of one texture each, seen in crops; a guess finds one in eleven."""
+    for number in range(6):
+        (tmp_path / f"{number}.mp4").write_bytes(encode([grainy_picture(10 * number)] * 4))
+    as_they_are = {"colour": 0, "hue": 0, "grey": 0, "blur": 0}
+    settings = config(tmp_path, batch_size=6, epochs=30, crop_scale_min=0.6, **as_they_are)
+    run = pretrain(settings, None, big_files, Interruption())
+    found = [float(row["found"]) for row in csv.DictReader(run.results.read_text().splitlines())]
+    assert np.mean(found[:5]) < 0.9
+    assert np.mean(found[-5:]) > 0.95
+
+
+def test_each_setting_of_the_views_reaches_them(clips: Path) -> None:
+    chosen = {"flip": False, "crop_scale_min": 0.3, "colour": 0.11, "hue": 0.12, "grey": 0.13, "blur": 0.14}
+    assert config(clips, **chosen).augmentation == Augmentation(size=32, **chosen)
+
+
+def test_the_temperature_reaches_the_loss(clips: Path, big_files: Path) -> None:
+    """The lower, the more a wrong answer costs, and before anything is learnt many are wrong."""
+    runs = [pretrain(config(clips, epochs=1, temperature=heat), None, big_files, Interruption()) for heat in (0.02, 1.0)]
+    cold, warm = (float(next(csv.DictReader(run.results.read_text().splitlines()))["loss"]) for run in runs)
+    assert abs(cold - warm) > 0.1
+
+
 @pytest.mark.parametrize(
     ("count", "probe", "complaint"),
-    [(1, "clips", "holds one video"), (2, "gone", "gone does not exist"), (2, "clips", "class")],
+    [(1, "", "holds 1 videos to learn from"), (2, "gone", "gone does not exist"), (2, "clips", "class")],
 )
 def test_what_cannot_be_used_is_said_before_a_run_folder_is_made(
     count: int, probe: str, complaint: str, make_clips, capsys
 ) -> None:
     clips = make_clips({"red": count})
     runs = clips.with_name("runs")
-    flags = ["--probe", str(clips.with_name(probe))]
+    flags = ["--probe", str(clips.with_name(probe))] if probe else []
     assert clipserve.main(["pretrain", str(clips), *FLAGS, *flags, "--runs", str(runs)]) in {1, 2}
     assert complaint in capsys.readouterr().err
     assert not runs.exists()

@@ -59,6 +59,17 @@ def test_a_copy_on_the_other_side_of_a_given_split_is_grave(make_clips, capsys: 
     assert "in both parts: red/0.mp4, red/1.mp4: the same file is trained on and measured on" in capsys.readouterr().out
 
 
+def test_all_files_that_are_missing_are_listed(make_clips, capsys: pytest.CaptureFixture[str]) -> None:
+    data = make_clips({"red": 2, "green": 2})
+    lines = ["path,label", "red/0.mp4,red", "gone.mp4,red", "red/gone too.mp4,red", "green/0.mp4,green", "green/1.mp4,green"]
+    (data / "clips.csv").write_text("\n".join(lines))
+    assert validate(data / "clips.csv") == 1
+    told = capsys.readouterr()
+    assert "unreadable: gone.mp4: No such file or directory (unreadable)" in told.out
+    assert "unreadable: red/gone too.mp4: No such file or directory (unreadable)" in told.out
+    assert "copies" not in told.out
+
+
 def test_an_empty_class_and_a_missing_folder_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert validate(tmp_path / "nowhere") == 2
     (tmp_path / "data" / "red").mkdir(parents=True)
