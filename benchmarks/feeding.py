@@ -1,6 +1,7 @@
 """Does the network wait for its clips? Steps a second with our feeding, and with a loop as torchvision's references have it.
 
-    ours          every clip decoded once into a file of frames, read and augmented ahead of the step
+    ours          every clip decoded once into a file of frames, read ahead of the step, augmented between steps
+    every_epoch   ours with --decode every_epoch: decoded anew by workers, ahead of the step
     torchcodec    a DataLoader whose workers decode each clip anew for each batch, with torchvision's transforms
     decord        the same with decord
     compute       the same batch over and over: what the processors allow where nothing has to be fed
@@ -42,7 +43,10 @@ from training.feeding import TrainingBatches, Variety
 from training.mixing import Mixing
 from training.model import VideoClassifier
 from training.presets import resolve_config
+from training.reading import ClipFrames
+from training.streaming import StreamedClips
 from training.targets import label_targets
+from training.workers import submitter
 
 _MB = 1e6
 _M_MMAP_THRESHOLD = -3  # of glibc's malloc.h
@@ -128,11 +132,13 @@ def main() -> None:
         began = time.perf_counter()
         decoded, labels = _decoded(args, config, folder)
         figures |= {"clips": len(decoded), "decoding_once_seconds": round(time.perf_counter() - began, 2)}
-        if args.rounds:
+        with submitter(args.workers, len(decoded)) as submit:
             feeds = {"ours": _endless(_ours(decoded, labels, config, device.torch_device))}
+            streamed = StreamedClips(decoded.clips, config.store_spec, submit)
+            feeds["every_epoch"] = _endless(_ours(streamed, labels, config, device.torch_device))
             for library in args.references:
                 feeds[library] = _references(decoded, labels, config, library, args.workers)
-            figures |= _race(feeds, Network(*_network(len(labels), device), device), args)
+            figures |= _race(feeds, Network(*_network(len(labels), device), device), args) if args.rounds else {}
     figures |= {"device": device.note, "workers": args.workers, "size": args.size, "batch_size": args.batch_size}
     versions = {library: importlib.metadata.version(library) for library in args.references}
     write_result("feeding", figures | {"references": versions})
@@ -157,7 +163,7 @@ def _network(labels: int, device: Device) -> tuple[VideoClassifier, torch.optim.
     return model, torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
 
 
-def _ours(decoded: DecodedClips, labels: list[str], config: TrainingConfig, device: torch.device) -> TrainingBatches:
+def _ours(decoded: ClipFrames, labels: list[str], config: TrainingConfig, device: torch.device) -> TrainingBatches:
     variety = Variety(Augmentation(config.size, config.flip, config.crop_scale_min, config.colour), Mixing())
     targets = label_targets(decoded, labels).to(device)
     return TrainingBatches(decoded, targets, config.batch_size, config.num_frames, variety)
@@ -205,6 +211,7 @@ def _race(feeds: dict[str, Feed], network: Network, args: argparse.Namespace) ->
     if best:
         print(f"ours is {middle['ours'] / middle[best]:.2f} of the best reference, {best}")
         figures |= {"best_reference": best, "ours_over_best_reference": middle["ours"] / middle[best]}
+        figures["every_epoch_over_best_reference"] = middle["every_epoch"] / middle[best]
     return figures
 
 
@@ -271,7 +278,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=8, help="of each contestant in a round (default: %(default)s)")
     parser.add_argument("--size", type=int, default=128, help="px (default: %(default)s)")
     parser.add_argument("--batch-size", type=int, default=16, help="clips (default: %(default)s)")
-    parser.add_argument("--workers", type=int, default=2, help="of the references' DataLoader (default: %(default)s)")
+    parser.add_argument("--workers", type=int, default=2, help="that decode anew (default: %(default)s)")
     parser.add_argument("--leak-clips", type=int, default=0, help="feed so many without a network first (default: none)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: %(default)s)")
     parser.add_argument("--work", type=Path, help="folder for the decoded frames (default: the system's temporary one)")

@@ -12,7 +12,7 @@ from training.device import DeviceName, Precision
 from training.losses import LossName
 from training.model import BatchNorm
 
-NOT_THE_OUTCOME = {"device", "workers", "feature_cache", "tensorboard", "mlflow"}
+NOT_THE_OUTCOME = {"device", "workers", "decode", "feature_cache", "tensorboard", "mlflow"}
 """Settings that decide nothing of what is learnt: they may change where a run goes on, and are not compared."""
 
 
@@ -119,6 +119,11 @@ class TrainingConfig(BaseModel):
     tensorboard: bool = Field(False, description="record the epochs for TensorBoard too, in the run folder")
     mlflow: bool = Field(False, description="record the epochs with MLflow too, where MLFLOW_TRACKING_URI says")
     device: DeviceName = Field("auto", description="where to train")
+    decode: Literal["once", "every_epoch"] = Field(
+        "once",
+        description="every clip once, onto the disk, before the first step; or again in each epoch, ahead of the steps, "
+        "for more clips than the disk holds",
+    )
     workers: int = Field(-1, ge=-1, description="processes that decode; 0 = in this one, -1 = one per core, 8 at most")
 
     @model_validator(mode="before")

@@ -6,12 +6,12 @@ clips --load_clip--> frames.dat, uint8 (clips, frames, height, width, 3), mapped
 import errno
 import os
 import shutil
-from collections.abc import Sequence
-from concurrent.futures import Future, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import as_completed
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,8 @@ from tqdm import tqdm
 from clips import ClipError, ClipSpec, load_clip
 from clips.errors import CommandError
 from training.dataset import LabelledClip
-from training.workers import submitter
+from training.reading import Indices, read_ahead
+from training.workers import result_of, submitter
 
 
 class SkippedClip(NamedTuple):
@@ -50,9 +51,13 @@ class DecodedClips:
     def __len__(self) -> int:
         return len(self.clips)
 
-    def read(self, indices: Sequence[int] | NDArray[np.int64]) -> NDArray[np.uint8]:
+    def read(self, indices: Sequence[int] | Indices) -> NDArray[np.uint8]:
         """Copies of some clips: (len(indices), frames, height, width, 3), uint8."""
         return np.stack([self.frames[row] for row in self.rows[np.asarray(indices)]])
+
+    def in_batches(self, batches: Sequence[Indices]) -> Iterator[tuple[Indices, NDArray[np.uint8]]]:
+        """Each batch with its frames, as ``read`` gives them; the next one is read meanwhile."""
+        return read_ahead(batches, self.read)
 
 
 def decode_clips(
@@ -69,11 +74,23 @@ def write_frames(clips: Sequence[LabelledClip], spec: ClipSpec, file: Path, work
     Raises: CommandError: all clips of a class failed, the disk is too small, or a worker died.
     """
     _allocate(file, (len(clips), *spec.shape))
+    return _decode_each(clips, partial(_decode_into, file, len(clips), spec), workers, title)
+
+
+def try_clips(clips: Sequence[LabelledClip], spec: ClipSpec, workers: int, title: str) -> dict[int, SkippedClip]:
+    """Which of ``clips`` cannot be decoded, by their row; nothing is kept. Raises: CommandError: as ``write_frames``."""
+    return _decode_each(clips, partial(_try, spec), workers, title)
+
+
+def _decode_each(
+    clips: Sequence[LabelledClip], decode: Callable[[int, LabelledClip], SkippedClip | None], workers: int, title: str
+) -> dict[int, SkippedClip]:
+    """``decode`` with each row and its clip; the clips that could not be decoded, by their row."""
     problems: dict[int, SkippedClip] = {}
     with submitter(workers, len(clips)) as submit:
-        jobs = {submit(_decode_into, file, len(clips), row, clip, spec): row for row, clip in enumerate(clips)}
+        jobs = {submit(decode, row, clip): row for row, clip in enumerate(clips)}
         for job in tqdm(as_completed(jobs), total=len(jobs), desc=title, unit="clip", disable=None, leave=False):
-            problem = _result(job)
+            problem = result_of(job)
             if problem is not None:
                 problems[jobs[job]] = problem
     _check_classes(clips, problems)
@@ -90,18 +107,30 @@ def open_frames(
     return DecodedClips([clips[row] for row in rows], np.array(rows, dtype=np.int64), frames), skipped
 
 
-def _decode_into(file: Path, count: int, row: int, clip: LabelledClip, spec: ClipSpec) -> SkippedClip | None:
-    """Decode one clip and write it into its row of ``file``; a clip that fails is returned with the reason."""
+def decode_clip(clip: LabelledClip, spec: ClipSpec) -> NDArray[np.uint8] | SkippedClip:
+    """Frames, uint8 (frames, height, width, 3), or why there are none."""
     try:
-        frames = load_clip(clip.path, spec).frames
+        return load_clip(clip.path, spec).frames
     except ClipError as problem:
         return SkippedClip(clip.name, clip.label, problem.code, str(problem))
     except OSError as problem:
         return SkippedClip(clip.name, clip.label, "unreadable", str(problem.strerror))
     except MemoryError:
         return SkippedClip(clip.name, clip.label, "decode_failed", "Decoding it takes more memory than there is.")
-    np.memmap(file, dtype=np.uint8, mode="r+", shape=(count, *spec.shape))[row] = frames
+
+
+def _decode_into(file: Path, count: int, spec: ClipSpec, row: int, clip: LabelledClip) -> SkippedClip | None:
+    """Decode one clip and write it into its row of ``file``; a clip that fails is returned with the reason."""
+    found = decode_clip(clip, spec)
+    if isinstance(found, SkippedClip):
+        return found
+    np.memmap(file, dtype=np.uint8, mode="r+", shape=(count, *spec.shape))[row] = found
     return None
+
+
+def _try(spec: ClipSpec, row: int, clip: LabelledClip) -> SkippedClip | None:  # noqa: ARG001 - nothing has a row
+    found = decode_clip(clip, spec)
+    return found if isinstance(found, SkippedClip) else None
 
 
 def _allocate(file: Path, shape: tuple[int, ...]) -> None:
@@ -125,16 +154,8 @@ def _allocate(file: Path, shape: tuple[int, ...]) -> None:
 def _no_room(file: Path, size_bytes: int, free_bytes: int) -> CommandError:
     return CommandError(
         f"the decoded clips need {size_bytes / 1e9:.1f} GB in {file.parent}, where {free_bytes / 1e9:.1f} GB are free; "
-        "make room there, or ask for fewer or smaller frames"
+        "make room there, or ask for fewer or smaller frames (`clipserve train --decode every_epoch` needs no room)"
     )
-
-
-def _result(job: Future[Any]) -> SkippedClip | None:
-    try:
-        problem: SkippedClip | None = job.result()
-    except BrokenProcessPool as broken:
-        raise CommandError("a decoding process died; --workers 0 decodes in one process and stops at the clip") from broken
-    return problem
 
 
 def _check_classes(clips: Sequence[LabelledClip], problems: dict[int, SkippedClip]) -> None:

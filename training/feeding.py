@@ -1,6 +1,7 @@
-"""Decoded clips to batches: shuffled, drawn and augmented for training, in order and untouched for validation.
+"""Frames of clips to batches: shuffled, drawn and augmented for training, in order and untouched for validation.
 
-A training clip is stored with several frames per segment, of which each epoch draws one:
+Frames are read, or decoded, ahead of the step; they are augmented between two steps, on the device.
+A training clip has several frames per segment, of which each epoch draws one:
 
     segment      |   1   |   2   |   3   |
     stored       | x x x | x x x | x x x |
@@ -20,10 +21,9 @@ from torch import Tensor
 from training.augment import Augmentation
 from training.batch_part import BatchPart
 from training.dataset import LabelledClip
-from training.decoding import DecodedClips
 from training.mixing import Mixing
 from training.processes import ALONE, Processes
-from training.reading import Indices, chunked, read_ahead
+from training.reading import ClipFrames, Indices, chunked
 from training.targets import label_targets
 
 
@@ -76,7 +76,7 @@ class ValidationBatches:
     """Every clip once, in order, as the server would see it; a process takes some of the batches, whole ones."""
 
     def __init__(
-        self, decoded: DecodedClips, labels: list[str], batch_size: int, device: torch.device, processes: Processes = ALONE
+        self, decoded: ClipFrames, labels: list[str], batch_size: int, device: torch.device, processes: Processes = ALONE
     ) -> None:
         self._decoded, self._device = decoded, device
         self.batch_size, self.processes = batch_size, processes
@@ -96,12 +96,12 @@ class ValidationBatches:
 
     def one_pass(self, seed: Sequence[int] = (), start: int = 0) -> Iterator[Batch]:  # noqa: ARG002 - nothing is random here
         own = [self._batches[number] for number in self.processes.share(len(self)) if number >= start]
-        for indices, frames in read_ahead(own, self._decoded.read):
+        for indices, frames in self._decoded.in_batches(own):
             yield Batch(torch.from_numpy(frames).to(self._device), self.targets[indices])
 
     def in_order(self, indices: Indices, seed: Sequence[int] = ()) -> Iterator[Tensor]:  # noqa: ARG002 - as above
         """Some clips, in this order, in batches of this process alone."""
-        for _, frames in read_ahead(chunked(indices, self.batch_size), self._decoded.read):
+        for _, frames in self._decoded.in_batches(chunked(indices, self.batch_size)):
             yield torch.from_numpy(frames).to(self._device)
 
 
@@ -110,7 +110,7 @@ class TrainingBatches:
 
     processes = ALONE
 
-    def __init__(self, decoded: DecodedClips, targets: Tensor, batch_size: int, num_frames: int, variety: Variety) -> None:
+    def __init__(self, decoded: ClipFrames, targets: Tensor, batch_size: int, num_frames: int, variety: Variety) -> None:
         """``targets`` (clips, labels), on the device where batches are wanted."""
         self._decoded, self.targets = decoded, targets
         self.batch_size, self._num_frames, self._variety = batch_size, num_frames, variety
@@ -179,7 +179,7 @@ class TrainingBatches:
     def _stored(self, batches: list[Indices]) -> Iterator[tuple[Tensor, Tensor]]:
         """Every stored frame (uint8) and the targets of each batch, on the device."""
         device = self.targets.device
-        for indices, stored in read_ahead(batches, self._decoded.read):
+        for indices, stored in self._decoded.in_batches(batches):
             yield torch.from_numpy(stored).to(device, non_blocking=True), self.targets[indices]
 
 

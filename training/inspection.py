@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,9 +10,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from clips import ClipError, ClipSpec, VideoFacts, load_clip
-from clips.errors import CommandError
 from training.dataset import Dataset, LabelledClip
-from training.workers import submitter
+from training.workers import result_of, submitter
 
 _SPEC = ClipSpec(num_frames=3, height=96, width=128, fit="stretch", sampling="nearest_reference")
 
@@ -55,12 +53,7 @@ def inspect(dataset: Dataset, workers: int) -> list[Inspected]:
     with submitter(workers, len(clips)) as submit:
         jobs = {submit(_inspect, clip): number for number, clip in enumerate(clips)}
         for job in tqdm(as_completed(jobs), total=len(jobs), desc="decoding", unit="clip", disable=None, leave=False):
-            try:
-                found[jobs[job]] = job.result()
-            except BrokenProcessPool as broken:
-                raise CommandError(
-                    "a decoding process died; --workers 0 decodes in one process and stops at the clip"
-                ) from broken
+            found[jobs[job]] = result_of(job)
     return [found[number] for number in range(len(clips))]
 
 

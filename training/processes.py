@@ -39,6 +39,8 @@ class Processes:
     local_rank: int = 0
     """Among those of its machine; also the number of its GPU."""
     machine: int = 0
+    local_size: int = 1
+    """Those of its machine."""
 
     @property
     def is_first(self) -> bool:
@@ -170,7 +172,8 @@ def joined() -> Iterator[Processes]:
     dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=_PATIENCE)
     try:
         machine = int(os.environ["GROUP_RANK"])
-        yield Processes(dist.get_rank(), dist.get_world_size(), int(os.environ["LOCAL_RANK"]), machine)
+        local_rank, local_size = int(os.environ["LOCAL_RANK"]), int(os.environ["LOCAL_WORLD_SIZE"])
+        yield Processes(dist.get_rank(), dist.get_world_size(), local_rank, machine, local_size)
     finally:
         dist.destroy_process_group()
 

@@ -1,12 +1,29 @@
-"""Frames of clips from disk, batch by batch, one batch ahead of whoever works on them."""
+"""Frames of clips, batch by batch, ahead of whoever works on them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from training.dataset import LabelledClip
+
 Indices = NDArray[np.int64]
+
+
+class ClipFrames(Protocol):
+    """Clips that can be decoded, with their frames: ``DecodedClips`` has them on disk, ``StreamedClips`` decodes them anew."""
+
+    @property
+    def clips(self) -> list[LabelledClip]:
+        """In their order."""
+
+    def __len__(self) -> int:
+        """How many."""
+
+    def in_batches(self, batches: Sequence[Indices]) -> Iterator[tuple[Indices, NDArray[np.uint8]]]:
+        """Each batch with its frames, uint8 (batch, frames, height, width, 3)."""
 
 
 def chunked(order: Indices, size: int) -> list[Indices]:
@@ -15,7 +32,7 @@ def chunked(order: Indices, size: int) -> list[Indices]:
 
 
 def read_ahead(
-    batches: list[Indices], read: Callable[[Indices], NDArray[np.uint8]]
+    batches: Sequence[Indices], read: Callable[[Indices], NDArray[np.uint8]]
 ) -> Iterator[tuple[Indices, NDArray[np.uint8]]]:
     """Each batch with its frames; the next one is read from disk while the caller works on this one."""
     if not batches:

@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
-from training.decoding import DecodedClips
+from training.reading import ClipFrames
 
 
-def label_targets(decoded: DecodedClips, labels: list[str]) -> Tensor:
+def label_targets(decoded: ClipFrames, labels: list[str]) -> Tensor:
     """(clips, labels), float32: 1 for the label of each clip, or for each of its tags."""
     positions = {label: column for column, label in enumerate(labels)}
     targets = torch.zeros(len(decoded), len(labels))

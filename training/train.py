@@ -19,7 +19,6 @@ from training.config import TrainingConfig
 from training.config_file import config_text
 from training.dataset import Dataset, read_dataset
 from training.decoded_parts import decoded_parts
-from training.decoding import DecodedClips
 from training.device import Device, choose_device
 from training.feature_batches import Feeds
 from training.features import need_no_frames
@@ -35,6 +34,7 @@ from training.prediction import predict
 from training.presets import add_preset_flag
 from training.processes import ALONE, Processes, joined
 from training.publish import Publication, publish
+from training.reading import ClipFrames
 from training.record import Record
 from training.run_arguments import add_run_arguments
 from training.run_folder import RunFolder
@@ -106,18 +106,21 @@ def train(
     folder = folder or processes.from_first(lambda: RunFolder.create(runs, config))
     _print_plan(dataset, device, folder)
     history = History(resumed.training["results"] if resumed else (), TASKS[config.task].epoch_result)
-    with folder.frame_files(processes) as files, tracked(config, folder, history.epoch, processes) as trackers:
-        on_disk = processes.from_first(lambda: need_no_frames(dataset.part("train"), model, config, device))
-        decoded_train, decoded_val, skipped = decoded_parts(dataset, config, files, processes, features_on_disk=on_disk)
-        train = _training_batches(decoded_train, dataset.labels, config, device).shared_by(processes)
+    on_disk = processes.from_first(lambda: need_no_frames(dataset.part("train"), model, config, device))
+    with (
+        folder.frame_files(processes) as files,
+        tracked(config, folder, history.epoch, processes) as trackers,
+        decoded_parts(dataset, config, files, processes, features_on_disk=on_disk) as parts,
+    ):
+        train = _training_batches(parts.train, dataset.labels, config, device).shared_by(processes)
         if processes.is_first:
             folder.write_split(dataset)
-            folder.write_skipped(skipped)
-        val = ValidationBatches(decoded_val, dataset.labels, config.batch_size, device.torch_device, processes)
+            folder.write_skipped(parts.skipped)
+        val = ValidationBatches(parts.val, dataset.labels, config.batch_size, device.torch_device, processes)
         fit = Fit(
             model=model.to(device.torch_device),
             feeds=Feeds(train, val),
-            losses=_losses(decoded_train, dataset, config, device),
+            losses=_losses(parts.train, dataset, config, device),
             config=config,
             device=device,
             interruption=interruption,
@@ -128,7 +131,7 @@ def train(
         _fit_or_say_how_to_resume(fit, resumed)
         metrics = _measure_best(processes.from_first(lambda: Checkpoint.load(folder.best)), val, device)
     if processes.is_first:
-        write_outcome(history, metrics, dataset, skipped, folder)
+        write_outcome(history, metrics, dataset, parts.skipped, folder)
     return folder
 
 
@@ -136,7 +139,7 @@ def _dataset(config: TrainingConfig) -> Dataset:
     return split_dataset(read_dataset(Path(config.dataset), config.task), config.seed, config.val_fraction)
 
 
-def _training_batches(decoded: DecodedClips, labels: list[str], config: TrainingConfig, device: Device) -> TrainingBatches:
+def _training_batches(decoded: ClipFrames, labels: list[str], config: TrainingConfig, device: Device) -> TrainingBatches:
     variety = Variety(
         config.augmentation, Mixing(config.mixup, config.cutmix), config.balanced_sampling, for_teacher=bool(config.teacher)
     )
@@ -144,7 +147,7 @@ def _training_batches(decoded: DecodedClips, labels: list[str], config: Training
     return TrainingBatches(decoded, targets, config.batch_size, config.num_frames, variety)
 
 
-def _losses(decoded: DecodedClips, dataset: Dataset, config: TrainingConfig, device: Device) -> dict[str, AnyLoss]:
+def _losses(decoded: ClipFrames, dataset: Dataset, config: TrainingConfig, device: Device) -> dict[str, AnyLoss]:
     """Classes are weighed by rarity, but where they are drawn by it: the head's stage takes every clip once."""
     weights = class_weights(decoded, dataset.labels, config.class_balance, device.torch_device)
     loss = partial(TASKS[config.task].loss, config.loss, config.label_smoothing, config.focal_gamma)

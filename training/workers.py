@@ -6,19 +6,24 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any
+
+from clips.errors import CommandError
 
 _MAX_WORKERS = 8
 
 
 @contextmanager
-def submitter(workers: int, jobs: int) -> Iterator[Callable[..., Future[Any]]]:
+def submitter(workers: int, jobs: int, sharing: int = 1) -> Iterator[Callable[..., Future[Any]]]:
     """``submit`` of a pool of fresh processes, one per core where ``workers`` is -1, or of none where it is 0.
 
+    ``sharing``: so many processes of this machine have a pool, and share the ``workers``; each has one at least.
     Threads of FFmpeg and torch do not fork.
     """
     workers = min(workers if workers >= 0 else os.cpu_count() or 1, _MAX_WORKERS, jobs)
+    workers = max(1, workers // sharing) if workers else 0
     if workers == 0:
         yield _run_here
         return
@@ -27,6 +32,14 @@ def submitter(workers: int, jobs: int) -> Iterator[Callable[..., Future[Any]]]:
         yield pool.submit
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def result_of(job: Future[Any]) -> Any:
+    """What the job returned. Raises: what it raised; CommandError: its process died."""
+    try:
+        return job.result()
+    except BrokenProcessPool as broken:
+        raise CommandError("a decoding process died; --workers 0 decodes in one process and stops at the clip") from broken
 
 
 def _run_here(function: Callable[..., Any], *arguments: Any) -> Future[Any]:

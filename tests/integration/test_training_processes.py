@@ -89,7 +89,8 @@ def test_a_stopped_run_of_two_goes_on_and_equals_that_of_one(data: Path, runs: P
     done = Checkpoint.load(cut / "last.pt").epoch
     assert done in range(3, 6)
 
-    with two_processes("--resume", str(cut), "--no-publish") as process:
+    # each of the two now decodes what it needs, ahead of its steps
+    with two_processes("--resume", str(cut), "--no-publish", "--decode", "every_epoch", "--workers", "2") as process:
         out, errors = process.communicate(timeout=DEADLINE_SECONDS)
     assert process.returncode == 0, errors
     assert [line.split()[1] for line in out.splitlines() if line.startswith("epoch ")] == [f"{n}/6" for n in range(done + 1, 7)]

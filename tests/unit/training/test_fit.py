@@ -103,6 +103,22 @@ def test_so_it_does_with_everything_on(tmp_path: Path, big_files: Path, stops: l
     assert_same([first.model, first.training], [second.model, second.training])
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_clips_that_are_decoded_in_each_epoch_make_the_same_model(tmp_path: Path, big_files: Path, workers: int) -> None:
+    """One of them is broken; the run is stopped, goes on, and stops again."""
+    data = moving_clips(tmp_path / "moving")
+    (data / "up" / "broken.mp4").write_bytes(b"no video")
+    changes = {"epochs": 2, "precision": "fp32", "batch_size": 2, "num_frames": 2, "frame_choices": 3, "head_epochs": 2}
+    settings = config(data, "none", **NARROW, **changes)
+    stored = train(settings, None, big_files, Interruption())
+    streamed = trained_with_stops(settings.model_copy(update={"decode": "every_epoch", "workers": workers}), [6, 2], big_files)
+    first, second = Checkpoint.load(stored.last), Checkpoint.load(streamed.last)
+    assert_same([first.model, first.training], [second.model, second.training])
+    assert "broken.mp4" in streamed.skipped.read_text()
+    for name in TABLES[1:]:
+        assert (stored.path / name).read_text() == (streamed.path / name).read_text()
+
+
 def test_several_small_batches_make_the_step_of_a_large_one(data: Path, big_files: Path) -> None:
     """The last step has fewer clips; nothing that depends on the batch is on."""
     plain = {"dropout": 0, "flip": False, "crop_scale_min": 1, "colour": 0, "frame_choices": 1, "batch_norm": "frozen"}

@@ -68,7 +68,7 @@ def in_two_processes(job: Job, folder: Path) -> list[dict[str, Any]]:
 
 def _member(rank: int, port: int, job: Job, folder: Path) -> dict[str, Any]:
     os.environ |= {"TORCHELASTIC_RUN_ID": "test", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
-    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "GROUP_RANK": "0"}
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "GROUP_RANK": "0", "LOCAL_WORLD_SIZE": "2"}
     torch.set_num_threads(1)
     with joined() as processes:
         return job(processes, folder)
