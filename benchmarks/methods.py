@@ -2,8 +2,9 @@
 
 A seed holds out some groups, trains on the others but two, and is measured on those held out: nothing of it has seen them, not
 even its backbone. Measured are the model after the last epoch and that of the epoch that the two groups choose: they are so
-few clips that the choice is half a lottery. Methods are calls of the commands that users have, and within a comparison they
-see the same clips as often. What a work folder has already is not done again, so that a run can be stopped and go on.
+few clips that the choice is half a lottery. Methods are calls of the commands that users have; those from random or other start
+weights, and those with and without a teacher, differ in nothing else. What a work folder has already is not done again, so that
+a run can be stopped and go on.
 """
 
 import argparse
@@ -84,8 +85,7 @@ def main() -> None:
     args = _arguments()
     _check_same_flags(args)
     folds = _write_folds(args)
-    names = {*args.methods, *(method.teacher for method in METHODS if method.name in args.methods)}
-    chosen = [method for method in METHODS if method.name in names]
+    chosen = needed(args.methods)
     with ProcessPoolExecutor(args.parallel, mp_context=multiprocessing.get_context("spawn")) as pool:
         found = list(pool.map(_run_fold, folds, [chosen] * len(folds)))
     figures = {method.name: _figures(method, found) for method in chosen}
@@ -99,10 +99,19 @@ def main() -> None:
     write_result(args.result, settings | {"found": figures})
 
 
+def needed(names: Sequence[str]) -> list[Method]:
+    """The methods of these names, with their teachers and what they are compared with, in an order in which they can be run."""
+    wanted = set(names)
+    for method in reversed(METHODS):
+        if method.name in wanted:
+            wanted |= {method.teacher, method.against}
+    return [method for method in METHODS if method.name in wanted]
+
+
 def _check_same_flags(args: argparse.Namespace) -> None:
     """What lies in the work folder was made with the flags that are recorded beside it."""
     file = args.work / "flags.json"
-    given = {name: getattr(args, name) for name in ("distill", "pretrain", "held_out", "shape", "pictures")}
+    given = {name: getattr(args, name) for name in ("clips", "distill", "pretrain", "held_out", "shape", "pictures")}
     methods = {method.name: vars(method) for method in METHODS}
     flags = json.dumps({**given, "shared": SHARED, "methods": methods}, indent=1, default=str)
     args.work.mkdir(parents=True, exist_ok=True)
@@ -121,11 +130,10 @@ def _measured(fold: Fold, method: Method) -> dict[str, Any]:
     """Train and measure, unless it is done."""
     figures = fold.folder / f"{method.name}.json"
     if not figures.exists():
-        clips = str(fold.folder / "train.csv")
         start = ["--weights", _start(fold, method.start)]
         taught = ["--teacher", str(_checkpoint(fold, method.teacher, "best"))] if method.teacher else []
-        where = ["--runs", str(fold.folder / "runs"), "--name", method.name, "--seed", str(fold.seed)]
-        _call(["train", clips, *where, *SHARED.split(), *fold.shape.split(), *method.flags.split(), *start, *taught])
+        flags = [*SHARED.split(), *fold.shape.split(), *method.flags.split(), *start, *taught]
+        _call_or_go_on("train", fold, fold.folder / "runs", method.name, flags)
         measured = {which: _evaluated(fold, method.name, which) for which in MEASURED}
         unfinished = figures.with_suffix(".part")
         unfinished.write_text(json.dumps(measured, indent=1))
@@ -148,16 +156,23 @@ def _start(fold: Fold, start: str) -> str:
     if start == "none":
         return start
     command = {"distilled": "distill", "pretrained": "pretrain"}[start]
-    begun = list((fold.folder / start).glob("*/*/config.json"))
+    flags = [*fold.distill.split(), *(["--pictures", fold.pictures] if fold.pictures else [])]
+    flags = ["--weights", "none", *fold.pretrain.split()] if start == "pretrained" else flags
+    return str(_call_or_go_on(command, fold, fold.folder / start, start, flags))
+
+
+def _call_or_go_on(command: str, fold: Fold, runs: Path, name: str, flags: Sequence[str]) -> Path:
+    """The folder of a finished run: of one that was begun, if there is one, else of a new one."""
+    begun = sorted((runs / name).glob("*/config.json"), key=lambda file: int(file.parent.name))
     if not begun:
-        flags = [*fold.distill.split(), *(["--pictures", fold.pictures] if fold.pictures else [])]
-        flags = ["--weights", "none", *fold.pretrain.split()] if start == "pretrained" else flags
-        where = ["--name", start, "--runs", str(fold.folder / start), "--seed", str(fold.seed)]
+        where = ["--name", name, "--runs", str(runs), "--seed", str(fold.seed)]
         _call([command, str(fold.folder / "train.csv"), *where, *flags])
-        begun = list((fold.folder / start).glob("*/*/config.json"))
-    elif not (begun[0].parent / "summary.json").exists():
-        _call([command, "--resume", str(begun[0].parent)])
-    return str(begun[0].parent)
+        return runs / name / "1"
+    folder = begun[-1].parent
+    if not (folder / "summary.json").exists():
+        more = ["--no-publish"] if command == "train" else []
+        _call([command, "--resume", str(folder), *more])
+    return folder
 
 
 def _checkpoint(fold: Fold, method: str, which: str) -> Path:

@@ -26,7 +26,7 @@ def html_report(
         f"<h1>{model}</h1><p>{data}</p>",
         _headline(evaluation),
         "<h2>Per class</h2>" + picture(per_class_figure(evaluation.metrics.per_class)) + _per_class(evaluation),
-        "<h2>Confusion</h2>" + picture(confusion_figure(evaluation.metrics.confusion, labels, "clips, shaded by share")),
+        "<h2>Confusion</h2>" + picture(confusion_figure(evaluation.metrics, labels, "clips, and share of the true class")),
         "<h2>Calibration</h2>" + _calibration(evaluation),
         *more,
         "<h2>Mistakes, the surest first</h2>" + _mistakes(evaluation.mistakes, decoded),

@@ -46,6 +46,8 @@ class Metrics:
     per_class: list[ClassMetrics]
     confusion: list[list[int]]
     """Row = true label, column = predicted label, in the model's label order."""
+    confusion_normalised: list[list[float]]
+    """The same as shares of the clips of each true label; 0 where it has none."""
 
     @property
     def thresholds(self) -> None:
@@ -112,6 +114,7 @@ def measure(
             ClassMetrics(*row) for row in zip(labels, *map(np.ndarray.tolist, (precision, recall, f1, support)), strict=True)
         ],
         confusion=confusion_matrix(targets, predicted, labels=everything).tolist(),
+        confusion_normalised=confusion_matrix(targets, predicted, labels=everything, normalize="true").tolist(),
     )
 
 

@@ -120,8 +120,8 @@ def _mark(axes: Axes, results: Sequence[AnyEpochResult], best_epoch: int) -> Non
 
 
 def plot_confusion_matrix(metrics: Metrics, labels: list[str], title: str, folder: Path) -> None:
-    """``confusion_matrix.png``: counts in each cell, shaded by the share of the true class."""
-    confusion_figure(metrics.confusion, labels, title).savefig(folder / "confusion_matrix.png", dpi=130)
+    """``confusion_matrix.png``: counts and shares of the true class."""
+    confusion_figure(metrics, labels, title).savefig(folder / "confusion_matrix.png", dpi=130)
 
 
 def plot_tags(metrics: TagMetrics, labels: list[str], title: str, folder: Path) -> None:  # noqa: ARG001 - they are in the rows
@@ -145,10 +145,9 @@ def tags_figure(rows: Sequence[TagRow], title: str) -> Figure:
     return figure
 
 
-def confusion_figure(confusion: list[list[int]], labels: list[str], title: str) -> Figure:
-    """Counts in each cell, shaded by the share of the true class."""
-    counts = np.array(confusion)
-    shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
+def confusion_figure(metrics: Metrics, labels: list[str], title: str) -> Figure:
+    """In each cell how many clips, and which share of the true class, by which it is shaded."""
+    counts, shares = np.array(metrics.confusion), np.array(metrics.confusion_normalised)
     side = min(24.0, max(5.0, 0.62 * len(labels) + 2.5))
     with mpl.rc_context({**_STYLE, "axes.grid": False, "axes.spines.left": False, "axes.spines.bottom": False}):
         figure = Figure(figsize=(side + 1, side), layout="constrained")
@@ -237,4 +236,5 @@ def _write_counts(axes: Axes, counts: np.ndarray, shares: np.ndarray) -> None:
     for (row, column), count in np.ndenumerate(counts):
         if count:
             colour = "white" if shares[row, column] > 0.55 else "#1b2733"
-            axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=9)
+            told = f"{count}\n{shares[row, column]:.0%}"
+            axes.text(column, row, told, ha="center", va="center", color=colour, fontsize=8, linespacing=1.1)

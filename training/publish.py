@@ -16,7 +16,8 @@ from clips import GoldenClip, Manifest, Variant
 from clips.errors import UsageError
 from clips.manifest import Precision, Quantisation
 from training.checkpoint import Checkpoint
-from training.decoding import decode_clips
+from training.dataset import LabelledClip
+from training.decoding import DecodedClips, decode_clips
 from training.golden import golden_clip
 from training.held_out import calibration_clips, training_data
 from training.latency import Benchmark, benchmark
@@ -128,11 +129,21 @@ def publish(publication: Publication) -> Path:
         building_folder(publication.repository, publication.name) as folder,
         TemporaryDirectory(dir=folder.parent, prefix=".frames-") as files,
     ):
-        val, _ = decode_clips(dataset.part("val"), checkpoint.spec, Path(files) / "val.dat", publication.workers, "decoding")
-        calibration, _ = decode_clips(chosen, checkpoint.spec, Path(files) / "train.dat", publication.workers, "decoding")
+        val, calibration = (
+            _decoded(clips, checkpoint, Path(files) / name, publication.workers)
+            for name, clips in (("val.dat", dataset.part("val")), ("train.dat", chosen))
+        )
         trial = trial_of(checkpoint, calibration, val, publication.quantisation, fits_temperature=publication.fits_temperature)
         kept = make_variants(trial, publication.variants, folder, publication.strict)
         return _finish(folder, publication, checkpoint, trial, kept)
+
+
+def _decoded(clips: Sequence[LabelledClip], checkpoint: Checkpoint, file: Path, workers: int) -> DecodedClips:
+    """Those that can be decoded; the others are named."""
+    decoded, skipped = decode_clips(clips, checkpoint.spec, file, workers, "decoding")
+    for clip in skipped:
+        print(f"skipped: {clip.name}: {clip.message} ({clip.code})", flush=True)
+    return decoded
 
 
 def _finish(

@@ -27,6 +27,8 @@ def test_a_label_without_clips_does_not_count_in_averages_but_has_a_row() -> Non
     assert [row.precision for row in metrics.per_class] == pytest.approx([1.0, 2 / 3, 0.0])
     assert [row.recall for row in metrics.per_class] == pytest.approx([0.5, 1.0, 0.0])
     assert metrics.confusion == [[1, 1, 0], [0, 2, 0], [0, 0, 0]]
+    assert metrics.confusion_normalised == [[0.5, 0.5, 0], [0, 1, 0], [0, 0, 0]]
+    assert metrics.as_dict()["confusion_normalised"] == metrics.confusion_normalised
 
 
 def test_top5_looks_at_five_labels() -> None:
