@@ -1,12 +1,12 @@
 """A model for tests of the queue in front of one: it says which clips it was given."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.inference.batch_run import OutOfDeviceMemory
+from app.inference.batch_run import Clips, OutOfDeviceMemory, Probabilities
 
 SHAPE = (1, 2, 2, 3)
 NOW_SECONDS = 60.0
@@ -35,7 +35,7 @@ class EchoModel:
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def __call__(self, clips: Sequence[NDArray[np.uint8]], alone: bool) -> NDArray[np.float32]:
+    async def __call__(self, clips: Clips, alone: bool) -> Probabilities:
         numbers = [int(c.flat[0]) for c in clips]
         self.batches.append(numbers)
         self.alone.append(alone)

@@ -2,21 +2,20 @@
 
 import asyncio
 import weakref
-from collections.abc import Awaitable, Callable, Sequence
 from time import monotonic
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from app.errors import DeadlineExceeded, Draining, InferenceFailed, QueueFull
+from app.inference.batch_run import Clips, Probabilities, RunModel
 from app.inference.batcher import CALM_SECONDS, Batcher, BatchPolicy, Outcome
 from tests.unit.app.inference.echo_model import SHAPE, EchoModel, clip, run
 
 LATER = 60.0
 
 
-def batcher(model: Callable[..., Awaitable[NDArray[np.float32]]], policy: BatchPolicy | None = None) -> Batcher:
+def batcher(model: RunModel, policy: BatchPolicy | None = None) -> Batcher:
     return Batcher("echo/1", SHAPE, 2, model, policy or BatchPolicy())
 
 
@@ -182,22 +181,28 @@ def test_a_clip_whose_deadline_passes_in_the_queue_is_answered_then_and_never_co
     run(test)
 
 
-async def raising(clips: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-    raise RuntimeError("out of memory")
+async def raising(clips: Clips, alone: bool) -> Probabilities:
+    raise RuntimeError("a kernel does not like this")
 
 
-async def one_row_short(clips: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+async def one_row_short(clips: Clips, alone: bool) -> Probabilities:
     return np.zeros((len(clips) - 1, 2), np.float32)
 
 
-async def nothing_at_all(clips: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+async def one_row_too_many(clips: Clips, alone: bool) -> Probabilities:
+    return np.zeros((len(clips) + 1, 2), np.float32)
+
+
+async def one_label_short(clips: Clips, alone: bool) -> Probabilities:
+    return np.zeros((len(clips), 1), np.float32)
+
+
+async def nothing_at_all(clips: Clips, alone: bool) -> Probabilities:
     return None  # type: ignore[return-value]
 
 
-@pytest.mark.parametrize("model", [raising, one_row_short, nothing_at_all])
-def test_a_model_that_fails_answers_every_caller_and_the_next_batch_still_runs(
-    model: Callable[..., Awaitable[NDArray[np.float32]]],
-) -> None:
+@pytest.mark.parametrize("model", [raising, one_row_short, one_row_too_many, one_label_short, nothing_at_all])
+def test_a_model_that_fails_answers_every_caller_and_the_next_batch_still_runs(model: RunModel) -> None:
     async def test() -> None:
         queue = batcher(model)
         for _ in range(2):
@@ -209,7 +214,7 @@ def test_a_model_that_fails_answers_every_caller_and_the_next_batch_still_runs(
 
 
 def test_a_row_that_is_not_a_number_fails_its_own_clip_alone() -> None:
-    async def second_is_nan(clips: Sequence[NDArray[np.uint8]], alone: bool) -> NDArray[np.float32]:
+    async def second_is_nan(clips: Clips, alone: bool) -> Probabilities:
         rows = np.ones((len(clips), 2), np.float32)
         rows[1] = np.nan
         return rows
