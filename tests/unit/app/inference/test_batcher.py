@@ -9,7 +9,9 @@ import pytest
 
 from app.errors import DeadlineExceeded, Draining, InferenceFailed, QueueFull
 from app.inference.batch_run import Clips, Probabilities, RunModel
-from app.inference.batcher import CALM_SECONDS, Batcher, BatchPolicy, Outcome
+from app.inference.batcher import CALM_SECONDS, Batcher, BatchPolicy
+from app.observability import metrics
+from app.observability.stages import keep_record
 from tests.unit.app.inference.echo_model import SHAPE, EchoModel, clip, run
 
 LATER = 60.0
@@ -19,11 +21,11 @@ def batcher(model: RunModel, policy: BatchPolicy | None = None) -> Batcher:
     return Batcher("echo/1", SHAPE, 2, model, policy or BatchPolicy())
 
 
-def ask(queue: Batcher, number: int, seconds: float = LATER, flow: object = None) -> "asyncio.Task[Outcome]":
+def ask(queue: Batcher, number: int, seconds: float = LATER, flow: object = None) -> "asyncio.Task[Probabilities]":
     return asyncio.create_task(queue.infer(clip(number), monotonic() + seconds, flow))
 
 
-async def with_running_batch(model: EchoModel, queue: Batcher) -> "asyncio.Task[Outcome]":
+async def with_running_batch(model: EchoModel, queue: Batcher) -> "asyncio.Task[Probabilities]":
     """Clip 0 runs and will not end before the gate opens."""
     model.gate.clear()
     first = ask(queue, 0)
@@ -44,8 +46,14 @@ async def until_running(model: EchoModel, batches: int) -> None:
         await model.started.wait()
 
 
-def number_of(outcome: Outcome) -> int:
-    return int(outcome.probabilities[0])
+def number_of(answer: Probabilities) -> int:
+    return int(answer[0])
+
+
+def seconds_counted(stage: str) -> float:
+    """Sum of the stage in the metrics."""
+    (family,) = metrics.STAGE_SECONDS.labels(stage).collect()
+    return next(sample.value for sample in family.samples if sample.name.endswith("_sum"))
 
 
 def test_a_lone_clip_is_sent_at_once() -> None:
@@ -105,9 +113,10 @@ def test_a_delay_that_has_passed_sends_what_there_is() -> None:
     async def test() -> None:
         model = EchoModel()
         queue = batcher(model, BatchPolicy(max_queue_delay_seconds=0.02))
-        outcomes = await asyncio.gather(ask(queue, 1), ask(queue, 2))
+        with keep_record() as times:
+            await asyncio.gather(ask(queue, 1), ask(queue, 2))
         assert model.batches == [[1, 2]]
-        assert outcomes[0].queue_seconds >= 0.02
+        assert times.seconds["queue"] >= 0.02
         await queue.close()
 
     run(test)
@@ -222,9 +231,73 @@ def test_a_row_that_is_not_a_number_fails_its_own_clip_alone() -> None:
     async def test() -> None:
         queue = batcher(second_is_nan, BatchPolicy(max_batch_size=2, max_queue_delay_seconds=LATER))
         good, bad = await asyncio.gather(ask(queue, 1), ask(queue, 2), return_exceptions=True)
-        assert isinstance(good, Outcome)
+        assert isinstance(good, np.ndarray)
         assert isinstance(bad, InferenceFailed)
         await queue.close()
+
+    run(test)
+
+
+def test_a_deadline_that_passes_in_the_queue_leaves_its_time_there_behind() -> None:
+    async def test() -> None:
+        model = EchoModel()
+        queue = batcher(model)
+        first = await with_running_batch(model, queue)
+        before = seconds_counted("queue")
+        with keep_record() as times, pytest.raises(DeadlineExceeded):
+            await ask(queue, 1, seconds=0.02)
+        assert list(times.seconds) == ["queue"]
+        assert times.seconds["queue"] >= 0.02
+        assert seconds_counted("queue") - before == pytest.approx(times.seconds["queue"])
+        model.gate.set()
+        await first
+        await queue.close()
+
+    run(test)
+
+
+def test_a_clip_on_which_the_model_fails_leaves_the_times_of_both_stages_behind() -> None:
+    async def test() -> None:
+        queue = batcher(raising)
+        with keep_record() as times, pytest.raises(InferenceFailed):
+            await ask(queue, 1)
+        assert list(times.seconds) == ["queue", "model"]
+        await queue.close()
+
+    run(test)
+
+
+@pytest.mark.parametrize(("runs", "stages"), [(False, ["queue"]), (True, ["queue", "model"])])
+def test_a_caller_that_leaves_leaves_its_times_behind(runs: bool, stages: list[str]) -> None:
+    async def test() -> None:
+        model = EchoModel()
+        queue = batcher(model)
+        with keep_record() as times:
+            leaving = await with_running_batch(model, queue) if runs else ask(queue, 1)
+        await asyncio.sleep(0)
+        leaving.cancel()
+        await asyncio.gather(leaving, return_exceptions=True)
+        assert list(times.seconds) == stages
+        model.gate.set()
+        await queue.close()
+
+    run(test)
+
+
+def test_who_waits_as_the_server_ends_leaves_its_time_behind() -> None:
+    async def test() -> None:
+        model = EchoModel()
+        queue = batcher(model)
+        first = await with_running_batch(model, queue)
+        with keep_record() as times:
+            waiting = ask(queue, 1)
+        await until_waiting(queue, 1)
+        closing = asyncio.create_task(queue.close())
+        with pytest.raises(Draining):
+            await waiting
+        assert list(times.seconds) == ["queue"]
+        model.gate.set()
+        await asyncio.gather(first, closing)
 
     run(test)
 

@@ -6,16 +6,18 @@ Whatever happens, each clip gets one outcome and its own. `make fuzz` gives it 1
 import asyncio
 from time import monotonic
 
+import numpy as np
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
 from app.errors import DeadlineExceeded, Draining, InferenceFailed, QueueFull
-from app.inference.batcher import Batcher, BatchPolicy, Outcome
+from app.inference.batch_run import Probabilities
+from app.inference.batcher import Batcher, BatchPolicy
 from tests.unit.app.inference.echo_model import NOW_SECONDS, SHAPE, EchoModel, clip
 
 LATER = 60.0
 
-Asked = asyncio.Task[Outcome]
+Asked = asyncio.Task[Probabilities]
 
 
 class BatcherMachine(RuleBasedStateMachine):
@@ -103,9 +105,9 @@ class BatcherMachine(RuleBasedStateMachine):
         outcomes = await asyncio.gather(*self.callers, return_exceptions=True)
         await self.queue.close()
         for number, outcome in enumerate(outcomes):
-            if isinstance(outcome, Outcome):
+            if isinstance(outcome, np.ndarray):
                 assert number not in self.model.poison
-                assert int(outcome.probabilities[0]) == number
+                assert int(outcome[0]) == number
             elif isinstance(outcome, InferenceFailed):
                 assert number in self.model.poison
             elif isinstance(outcome, Draining):

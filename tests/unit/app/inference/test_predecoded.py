@@ -48,6 +48,23 @@ def test_one_clip_that_fails_fails_its_request() -> None:
     run(test)
 
 
+def test_clips_that_fail_leave_the_times_of_one_of_them_behind() -> None:
+    """One runs while the other waits: queue of the one and model of the other would be longer than both."""
+
+    async def test() -> None:
+        model = EchoModel()
+        model.gate.clear()
+        queue = batcher(model, max_batch_size=1)
+        started = monotonic()
+        with keep_record() as times, pytest.raises(DeadlineExceeded):
+            await infer(queue, 1, 2, seconds=0.05)
+        assert 0.05 <= sum(times.seconds.values()) <= monotonic() - started
+        model.gate.set()
+        await queue.close()
+
+    run(test)
+
+
 def test_clips_that_find_no_room_leave_none_of_theirs_behind() -> None:
     async def test() -> None:
         model = EchoModel()
