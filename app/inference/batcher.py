@@ -27,6 +27,9 @@ from app.observability import metrics, stages
 CALM_SECONDS = 1.0
 """A clip alone gets all processors where none met another for so long: one that comes meanwhile would find none free."""
 
+ROUNDING = 1e-3
+"""So far outside of 0 to 1 may be what a model rounds, in half precision say; it is answered as 0 or 1."""
+
 
 @dataclass(frozen=True)
 class BatchPolicy:
@@ -88,7 +91,7 @@ class Batcher:
             self._expected -= 1
 
     async def infer(self, clip: NDArray[np.uint8], deadline: float, flow: Hashable = None) -> Probabilities:
-        """The probabilities of ``clip`` (uint8, of the model's shape): float32, shape (labels,), in label order.
+        """The probabilities of ``clip`` (uint8, of the model's shape): float32, shape (labels,), in label order, each 0 to 1.
 
         ``deadline`` is a time of ``time.monotonic``. Clips of one ``flow`` (those of one request, say) take turns with the
         others; without one, a clip is its own. Cancelling the call takes the clip out of the queue; once its batch runs, only
@@ -189,10 +192,15 @@ class Batcher:
         ended = monotonic()
         for item, row in zip(batch, rows, strict=True):
             item.ended = ended
-            if not np.isfinite(row).all():
+            if not _holds_probabilities(row):
                 _fail(item, InferenceFailed())
             elif not item.outcome.done():
-                item.outcome.set_result(row)
+                item.outcome.set_result(np.clip(row, 0, 1))
+
+
+def _holds_probabilities(row: Probabilities) -> bool:
+    """Whether nothing but rounding is outside of 0 to 1; what is not a number is."""
+    return bool(((row >= -ROUNDING) & (row <= 1 + ROUNDING)).all())
 
 
 def _fail(item: _Waiting, problem: Problem) -> None:

@@ -18,8 +18,13 @@ def clip(number: int) -> NDArray[np.uint8]:
     return np.full(SHAPE, number, np.uint8)
 
 
+def number_of(row: Probabilities) -> float:
+    """The number of the clip that was answered so; NaN where it failed."""
+    return float(row[0]) * 256
+
+
 class EchoModel:
-    """Answers each clip with its own number. While ``gate`` is closed, a batch that was started does not end.
+    """Answers each clip with probabilities that tell its number. While ``gate`` is closed, a batch that began does not end.
 
     Fails on any batch that holds ``poison``, or more clips than it has ``memory`` for.
     """
@@ -46,7 +51,7 @@ class EchoModel:
         if self.poison.intersection(numbers):
             raise RuntimeError("a kernel does not like this")
         self.answered += numbers
-        return np.array([[n, -n] for n in numbers], np.float32)
+        return np.array([[n / 256, 1 - n / 256] for n in numbers], np.float32)
 
 
 def run(test: Callable[[], Awaitable[None]]) -> None:

@@ -12,7 +12,7 @@ from app.inference.batch_run import Clips, Probabilities, RunModel
 from app.inference.batcher import CALM_SECONDS, Batcher, BatchPolicy
 from app.observability import metrics
 from app.observability.stages import keep_record
-from tests.unit.app.inference.echo_model import SHAPE, EchoModel, clip, run
+from tests.unit.app.inference.echo_model import SHAPE, EchoModel, clip, number_of, run
 
 LATER = 60.0
 
@@ -44,10 +44,6 @@ async def until_running(model: EchoModel, batches: int) -> None:
     while len(model.batches) < batches:
         model.started.clear()
         await model.started.wait()
-
-
-def number_of(answer: Probabilities) -> int:
-    return int(answer[0])
 
 
 def seconds_counted(stage: str) -> float:
@@ -222,17 +218,30 @@ def test_a_model_that_fails_answers_every_caller_and_the_next_batch_still_runs(m
     run(test)
 
 
-def test_a_row_that_is_not_a_number_fails_its_own_clip_alone() -> None:
-    async def second_is_nan(clips: Clips, alone: bool) -> Probabilities:
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1.002, -0.002, 7.0])
+def test_a_row_that_holds_no_probabilities_fails_its_own_clip_alone(bad: float) -> None:
+    async def second_is_bad(clips: Clips, alone: bool) -> Probabilities:
         rows = np.ones((len(clips), 2), np.float32)
-        rows[1] = np.nan
+        rows[1, 1] = bad
         return rows
 
     async def test() -> None:
-        queue = batcher(second_is_nan, BatchPolicy(max_batch_size=2, max_queue_delay_seconds=LATER))
-        good, bad = await asyncio.gather(ask(queue, 1), ask(queue, 2), return_exceptions=True)
+        queue = batcher(second_is_bad, BatchPolicy(max_batch_size=2, max_queue_delay_seconds=LATER))
+        good, failed = await asyncio.gather(ask(queue, 1), ask(queue, 2), return_exceptions=True)
         assert isinstance(good, np.ndarray)
-        assert isinstance(bad, InferenceFailed)
+        assert isinstance(failed, InferenceFailed)
+        await queue.close()
+
+    run(test)
+
+
+def test_what_a_model_rounds_beyond_0_and_1_is_answered_as_these() -> None:
+    async def rounded(clips: Clips, alone: bool) -> Probabilities:
+        return np.array([[1.0005, -0.0005]] * len(clips), np.float32)
+
+    async def test() -> None:
+        queue = batcher(rounded)
+        assert (await ask(queue, 1)).tolist() == [1, 0]
         await queue.close()
 
     run(test)

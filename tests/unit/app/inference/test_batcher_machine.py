@@ -13,7 +13,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 from app.errors import DeadlineExceeded, Draining, InferenceFailed, QueueFull
 from app.inference.batch_run import Probabilities
 from app.inference.batcher import Batcher, BatchPolicy
-from tests.unit.app.inference.echo_model import NOW_SECONDS, SHAPE, EchoModel, clip
+from tests.unit.app.inference.echo_model import NOW_SECONDS, SHAPE, EchoModel, clip, number_of
 
 LATER = 60.0
 
@@ -107,7 +107,7 @@ class BatcherMachine(RuleBasedStateMachine):
         for number, outcome in enumerate(outcomes):
             if isinstance(outcome, np.ndarray):
                 assert number not in self.model.poison
-                assert int(outcome[0]) == number
+                assert number_of(outcome) == number
             elif isinstance(outcome, InferenceFailed):
                 assert number in self.model.poison
             elif isinstance(outcome, Draining):
