@@ -26,11 +26,17 @@ def number_of(row: Probabilities) -> float:
 class EchoModel:
     """Answers each clip with probabilities that tell its number. While ``gate`` is closed, a batch that began does not end.
 
-    Fails on any batch that holds ``poison``, or more clips than it has ``memory`` for.
+    Fails on any batch that holds ``poison``, or more clips than it has ``memory`` for. What it gives for clips of ``nonsense``
+    is not a number.
     """
 
     def __init__(self, poison: Iterable[int] = (), memory: int = 1000) -> None:
         self.poison, self.memory = set(poison), memory
+        self.nonsense: set[int] = set()
+        self.rows_too_many = 0
+        """How many rows more than clips it gives; below 0 for fewer."""
+        self.miscounted: set[int] = set()
+        """Clips that were alone when it gave another number of rows than one."""
         self.batches: list[list[int]] = []
         """Those that it was given."""
         self.alone: list[bool] = []
@@ -50,8 +56,16 @@ class EchoModel:
             raise OutOfDeviceMemory("Failed to allocate memory")
         if self.poison.intersection(numbers):
             raise RuntimeError("a kernel does not like this")
+        if self.rows_too_many:
+            self.miscounted.update(numbers if len(numbers) == 1 else ())
+            return np.full((len(clips) + self.rows_too_many, 2), 0.5, np.float32)
         self.answered += numbers
-        return np.array([[n / 256, 1 - n / 256] for n in numbers], np.float32)
+        return np.array([[np.nan, 0] if n in self.nonsense else [n / 256, 1 - n / 256] for n in numbers], np.float32)
+
+    @property
+    def given(self) -> set[int]:
+        """All clips that it was given so far."""
+        return {number for batch in self.batches for number in batch}
 
 
 def run(test: Callable[[], Awaitable[None]]) -> None:

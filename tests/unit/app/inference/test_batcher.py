@@ -135,6 +135,22 @@ def test_a_caller_that_leaves_early_is_never_computed() -> None:
     run(test)
 
 
+def test_a_caller_that_leaves_in_the_moment_in_which_its_batch_is_put_together_is_never_computed() -> None:
+    async def test() -> None:
+        model = EchoModel()
+        queue = batcher(model)
+        first = await with_running_batch(model, queue)
+        leaving, staying = ask(queue, 1), ask(queue, 2)
+        await until_waiting(queue, 2)
+        model.gate.set()
+        leaving.cancel()
+        await asyncio.gather(first, staying)
+        assert model.batches == [[0], [2]]
+        await queue.close()
+
+    run(test)
+
+
 def test_a_caller_that_leaves_during_the_run_harms_nobody() -> None:
     async def test() -> None:
         model = EchoModel()
