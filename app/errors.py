@@ -29,9 +29,12 @@ A command that cannot start raises ``clips.errors.CommandError`` or ``UsageError
 """
 
 from collections.abc import Iterator
+from math import ceil
 from typing import ClassVar
 
 from clips.errors import ClipError, NotAVideo, UnsupportedContainer
+
+_LONGEST_RETRY_SECONDS = 60
 
 
 class Problem(Exception):
@@ -184,9 +187,10 @@ class QueueFull(Problem):
     detail = "As many videos wait as the server admits; try again after the time in Retry-After."
     retry_after_seconds = 1
 
-    def __init__(self, retry_after_seconds: int = 1) -> None:
+    def __init__(self, free_in_seconds: float = 0.0) -> None:
+        """``free_in_seconds``: when there is room again, as far as is known. Nobody is told to wait for minutes."""
         super().__init__()
-        self.retry_after_seconds = retry_after_seconds
+        self.retry_after_seconds = min(_LONGEST_RETRY_SECONDS, max(1, ceil(free_in_seconds)))
 
 
 class InternalError(Problem):

@@ -49,7 +49,7 @@ def create_app(settings: Settings) -> FastAPI:
     _check_room_for_uploads(settings)
     readiness = Readiness()
     served = ServedModels(settings.default_model)
-    decoder = Decoder(decode_policy(settings))
+    decoder = Decoder(decode_policy(settings), readiness.meet)
     classifier = Classifier(served, decoder, Admission(admission_policy(settings)), readiness)
     models_wanted = model_start(settings)
     loader = ModelLoader(models_wanted, served, decoder, readiness, settings.drain_seconds)

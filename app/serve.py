@@ -14,6 +14,7 @@ from fastapi import FastAPI
 
 from app.connections import ConnectionLimits, limited_protocol
 from app.inference.classify import Classifier
+from app.inference.load_thread import is_loading
 from app.main import create_app
 from app.observability import logs
 from app.settings import Settings, read_settings
@@ -59,6 +60,7 @@ def run(args: argparse.Namespace) -> None:
     start = app.state.start
     if start.done() and not start.cancelled() and start.exception():
         raise start.exception()
+    _leave_loads_behind()
 
 
 class Server(uvicorn.Server):
@@ -117,6 +119,14 @@ class Server(uvicorn.Server):
     def _classifier(self) -> Classifier:
         classifier: Classifier = self._app.state.service.classifier
         return classifier
+
+
+def _leave_loads_behind() -> None:
+    """End here where a model is still being loaded: an interpreter that goes down below onnxruntime may crash."""
+    if is_loading():
+        logs.info("load_left_behind")
+        sys.stdout.flush()
+        os._exit(0)
 
 
 def _say(line: str) -> None:

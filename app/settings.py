@@ -108,8 +108,8 @@ class Settings(BaseSettings):
         0.0,
         ge=0,
         le=10_000,
-        description="How long the first clip of a batch may wait for others while the model is free, ms. "
-        "At 0 whatever waits is sent at once, and batches form behind the running one.",
+        description="How long the first clip of a batch may wait for others while the model is free, ms, also where none "
+        "comes. At 0 whatever waits is sent at once, and batches form behind the running one.",
     )
     max_queue_size: int = Field(
         64,

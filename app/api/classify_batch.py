@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -32,7 +33,7 @@ from app.errors import (
 from app.inference.classify import Classification, Classifier
 from app.inference.served import ServedModel
 from app.observability import metrics
-from app.observability.stages import StageTimes, keep_record, record
+from app.observability.stages import StageTimes, keep_record, note_longest, record, timed
 
 router = APIRouter(tags=["classify"])
 
@@ -56,7 +57,7 @@ class _Outcome:
 @router.post(
     "/classify/batch",
     summary="Classify several videos",
-    responses=answer(BATCH) | problems(*ASKED, *_REFUSED, *_UNAVAILABLE),
+    responses=answer(BATCH, "Server-Timing") | problems(*ASKED, *_REFUSED, *_UNAVAILABLE),
     openapi_extra=_REQUEST_BODY,
     dependencies=[Depends(require_api_key)],
 )
@@ -64,9 +65,12 @@ async def classify_batch(request: Request, service: ServiceDependency, query: An
     """Send each video as a multipart field `files`. One that is broken, empty or too large fails alone."""
     timeout_ms = min(query.timeout_ms or service.request_timeout_ms, service.request_timeout_ms)
     classifier = service.classifier
-    with classifier.opened(query.model, query.version) as wanted:
-        request.state.model = wanted.published.title
-        async with received_videos(request, classifier.admission, service.upload_limits, service.batch_limits) as videos:
+    with classifier.opened(query.model, query.version) as wanted, keep_record() as stages:
+        request.state.model, request.state.stages = wanted.published.title, stages
+        async with AsyncExitStack() as stack:
+            with timed("upload", counted=False):
+                arriving = received_videos(request, classifier.admission, service.upload_limits, service.batch_limits)
+                videos = await stack.enter_async_context(arriving)
             outcomes = await while_connected(request, _outcomes(classifier, wanted, timeout_ms / 1000, videos))
     results = [_item(index, outcome, query.top_k, request.state.request_id) for index, outcome in enumerate(outcomes)]
     request.state.videos, request.state.failed_videos = len(results), sum(item.outcome == "problem" for item in results)
@@ -78,9 +82,11 @@ async def _outcomes(
 ) -> list[_Outcome]:
     """In the order of ``videos``, which take turns with those of other requests. Cancelling the call ends the work on all."""
     flow = object()
+    times: list[StageTimes] = []
 
     async def outcome(video: BatchVideo) -> _Outcome:
         with keep_record() as stages:
+            times.append(stages)
             if video.upload_seconds is not None:
                 record("upload", video.upload_seconds)
             try:
@@ -89,8 +95,11 @@ async def _outcomes(
             except Problem as problem:
                 return _Outcome(problem, stages)
 
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(outcome(video)) for video in videos]
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(outcome(video)) for video in videos]
+    finally:
+        note_longest(times)
     return [task.result() for task in tasks]
 
 

@@ -29,7 +29,8 @@ async def healthz() -> HealthBody:
     responses=answer(READINESS) | problems(NotReady, Draining, anywhere=SCRAPED),
 )
 async def readyz(service: ServiceDependency) -> ReadinessBody:
-    """200 once every model is loaded, warm and has passed its golden clip; else, and while draining, 503 with the reason."""
+    """200 once every model is loaded, warm and has passed its golden clip; else, while draining, and while no decode process is
+    alive, 503 with the reason."""
     service.classifier.readiness.check()
     decoder = service.classifier.decoder
     return ReadinessBody(

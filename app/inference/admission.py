@@ -20,16 +20,15 @@ from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
-from math import ceil
 from time import monotonic
 
 from app.errors import DeadlineExceeded, InferenceFailed, QueueFull, RefusedVideo
 from app.inference.pace import Pace
+from app.inference.stays import Stays
 from app.observability import metrics
 
 BURST_SECONDS = 0.25
 """How long videos may wait for more than the longest wait before new ones are refused."""
-_LONGEST_RETRY_SECONDS = 60
 _LOAD_IS_GONE = 0.5
 """Share of the longest wait below which a burst is allowed again."""
 
@@ -60,17 +59,18 @@ class Place:
         self._admission, self._flow = admission, flow
         self._is_arriving, self._is_work, self._has_left = True, True, False
         self._videos = self._parts = 0
-        admission.move(flow, arriving=+1)
+        self._begun = admission.upload_begins(flow)
 
     def upload_ended(self) -> None:
         """The video is there: it now counts among those that wait for their answer."""
-        self._is_arriving, self._videos = False, 1
-        self._admission.move(self._flow, arriving=-1, received=+1)
+        self._stop_arriving()
+        self._videos = 1
+        self._admission.move(self._flow, received=+1)
 
     def upload_of_parts_ended(self) -> None:
         """As ``upload_ended``, where the answer is given in parts: the request counts only while one is worked on."""
-        self._is_arriving, self._is_work = False, False
-        self._admission.move(self._flow, arriving=-1)
+        self._is_work = False
+        self._stop_arriving()
 
     @contextmanager
     def part(self, videos: int) -> Iterator[None]:
@@ -104,10 +104,14 @@ class Place:
         """The request is over; ``answered``: after all the work that there was with it."""
         self._has_left = True
         if self._is_arriving:
-            self._admission.move(self._flow, arriving=-1)
+            self._stop_arriving()
         else:
             done = self._videos if answered and self._is_work else 0
             self._admission.move(self._flow, received=-self._videos, answered=done)
+
+    def _stop_arriving(self) -> None:
+        self._is_arriving = False
+        self._admission.upload_ends(self._flow, self._begun)
 
 
 class Admission:
@@ -117,6 +121,7 @@ class Admission:
         self._policy, self._clock = policy, clock
         self._arriving: Counter[Hashable] = Counter()
         self._received: Counter[Hashable] = Counter()
+        self._uploads = Stays()
         self._pace = Pace()
         self._long_wait_since: float | None = None
 
@@ -131,11 +136,11 @@ class Admission:
 
         Raises: QueueFull.
         """
-        if self._arriving.total() >= self._policy.max_uploads:
-            raise QueueFull
+        if (arriving := self._arriving.total()) >= self._policy.max_uploads:
+            raise QueueFull(max(self._uploads.next_end_seconds(arriving), self._excess_seconds()))
         self.check_room(1)
         if flow not in self._arriving and flow not in self._received and self._has_too_much_load():
-            raise QueueFull(self._retry_after_seconds())
+            raise QueueFull(self._excess_seconds())
         place = Place(self, object() if flow is None else flow)
         answered = False
         try:
@@ -150,7 +155,17 @@ class Admission:
     def check_room(self, videos: int) -> None:
         """Raises: QueueFull: so many more would be more than the queue may hold."""
         if self._received.total() + videos > self._policy.max_queue_size:
-            raise QueueFull(self._retry_after_seconds())
+            raise QueueFull(self._excess_seconds())
+
+    def upload_begins(self, flow: Hashable) -> float:
+        """Called by places alone. When that was, for ``upload_ends``."""
+        self.move(flow, arriving=+1)
+        return self._clock()
+
+    def upload_ends(self, flow: Hashable, begun: float) -> None:
+        """Called by places alone, whether the video is there or not."""
+        self._uploads.ended(self._clock() - begun)
+        self.move(flow, arriving=-1)
 
     def move(self, flow: Hashable, *, arriving: int = 0, received: int = 0, answered: int = 0) -> None:
         """Called by places alone."""
@@ -179,10 +194,9 @@ class Admission:
             self._long_wait_since = self._clock()
         return self._clock() - self._long_wait_since >= BURST_SECONDS
 
-    def _retry_after_seconds(self) -> int:
-        """When the wait will be what it may be, if nobody else comes."""
-        seconds = self.expected_wait_seconds - self._policy.max_wait_seconds
-        return min(_LONGEST_RETRY_SECONDS, max(1, ceil(seconds)))
+    def _excess_seconds(self) -> float:
+        """Until the wait is what it may be, if nobody else comes; below 0 where it is."""
+        return self.expected_wait_seconds - self._policy.max_wait_seconds
 
 
 def _add(counter: Counter[Hashable], flow: Hashable, number: int) -> None:

@@ -23,7 +23,9 @@ _RUNS_BEFORE_LARGER = 64
 
 
 class OutOfDeviceMemory(Exception):
-    """The device lacks memory for as many clips as it was given."""
+    """The device lacks memory for as many clips as it was given; the message is that of onnxruntime, and for the log."""
+
+    cause = "out of GPU memory"
 
 
 class BatchRun:

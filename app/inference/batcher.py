@@ -22,10 +22,13 @@ from numpy.typing import NDArray
 from app.errors import DeadlineExceeded, Draining, InferenceFailed, Problem, QueueFull
 from app.inference.batch_run import BatchRun, Probabilities, RunModel
 from app.inference.fair_queue import FairQueue
-from app.observability import metrics
+from app.observability import metrics, stages
 
 CALM_SECONDS = 1.0
 """A clip alone gets all processors where none met another for so long: one that comes meanwhile would find none free."""
+
+ROUNDING = 1e-3
+"""So far outside of 0 to 1 may be what a model rounds, in half precision say; it is answered as 0 or 1."""
 
 
 @dataclass(frozen=True)
@@ -38,22 +41,24 @@ class BatchPolicy:
     lanes: int = 1
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What one clip gets."""
-
-    probabilities: Probabilities
-    """Shape (labels,), float32, in label order."""
-    queue_seconds: float
-    model_seconds: float
-
-
 @dataclass(eq=False)
 class _Waiting:
     clip: NDArray[np.uint8]
     deadline: float
     arrived: float
-    outcome: asyncio.Future[Outcome]
+    outcome: asyncio.Future[Probabilities]
+    started: float | None = None
+    """When its batch did; None while it waits."""
+    ended: float | None = None
+
+    def record_stages(self) -> None:
+        """The stages that it was in, the one that its caller did not wait for to the end included."""
+        now = monotonic()
+        if self.started is None:
+            stages.record("queue", now - self.arrived)
+            return
+        stages.record("queue", self.started - self.arrived)
+        stages.record("model", (now if self.ended is None else self.ended) - self.started)
 
 
 class Batcher:
@@ -85,11 +90,12 @@ class Batcher:
             self._note_company()
             self._expected -= 1
 
-    async def infer(self, clip: NDArray[np.uint8], deadline: float, flow: Hashable = None) -> Outcome:
-        """The probabilities of ``clip`` (uint8, of the model's shape). ``deadline`` is a time of ``time.monotonic``.
+    async def infer(self, clip: NDArray[np.uint8], deadline: float, flow: Hashable = None) -> Probabilities:
+        """The probabilities of ``clip`` (uint8, of the model's shape): float32, shape (labels,), in label order, each 0 to 1.
 
-        Clips of one ``flow`` (those of one request, say) take turns with the others; without one, a clip is its own.
-        Cancelling the call takes the clip out of the queue; once its batch runs, only the answer is dropped.
+        ``deadline`` is a time of ``time.monotonic``. Clips of one ``flow`` (those of one request, say) take turns with the
+        others; without one, a clip is its own. Cancelling the call takes the clip out of the queue; once its batch runs, only
+        the answer is dropped. However the call ends, the stages ``queue`` and ``model`` are on record as far as it came.
 
         Raises: QueueFull, DeadlineExceeded, Draining, InferenceFailed.
         """
@@ -112,6 +118,7 @@ class Batcher:
         finally:
             if self._waiting.discard(item, flow):
                 self._queue_changed()
+            item.record_stages()
 
     async def close(self) -> None:
         """Answer every clip that waits with Draining; the batches that run are finished and answered."""
@@ -174,18 +181,26 @@ class Batcher:
             return
         started = monotonic()
         alone = not (self._waiting or self._expected or self._running) and started - self._last_company >= CALM_SECONDS
+        for item in batch:
+            item.started = started
         self._running += 1
         try:
             rows = await self._run.rows([item.clip for item in batch], alone)
         finally:
             self._note_company()
             self._running -= 1
-        seconds = monotonic() - started
+        ended = monotonic()
         for item, row in zip(batch, rows, strict=True):
-            if not np.isfinite(row).all():
+            item.ended = ended
+            if not _holds_probabilities(row):
                 _fail(item, InferenceFailed())
             elif not item.outcome.done():
-                item.outcome.set_result(Outcome(row, started - item.arrived, seconds))
+                item.outcome.set_result(np.clip(row, 0, 1))
+
+
+def _holds_probabilities(row: Probabilities) -> bool:
+    """Whether nothing but rounding is outside of 0 to 1; what is not a number is."""
+    return bool(((row >= -ROUNDING) & (row <= 1 + ROUNDING)).all())
 
 
 def _fail(item: _Waiting, problem: Problem) -> None:

@@ -110,10 +110,7 @@ class Classifier:
         """The clip, and what the model made of it."""
         async with AsyncExitStack() as way:
             (clip,) = await self._decode(work, (WHOLE_VIDEO,), way)
-            outcome = await work.model.batcher.infer(clip.frames, work.deadline, work.flow)
-        stages.record("queue", outcome.queue_seconds)
-        stages.record("model", outcome.model_seconds)
-        return clip, outcome.probabilities
+            return clip, await work.model.batcher.infer(clip.frames, work.deadline, work.flow)
 
     async def _digest(self, work: "_Work") -> bytes:
         with _storage():

@@ -15,6 +15,7 @@ from app.inference.decode_messages import Ready
 from app.inference.decode_policy import DecodePolicy
 from app.inference.decode_worker import DecodeWorker
 from app.inference.fair_pool import FairPool
+from app.inference.outage import Outage, TellOutage
 from app.inference.sandbox.policy import Protections
 from app.inference.video_file import VideoFile
 from app.observability import logs, metrics
@@ -35,7 +36,8 @@ class WorkerDidNotStart(CommandError):
 class Decoder:
     """Videos to clips, in processes of its own. Used from one event loop."""
 
-    def __init__(self, policy: DecodePolicy) -> None:
+    def __init__(self, policy: DecodePolicy, tell_outage: TellOutage = lambda _: None) -> None:
+        """``tell_outage`` hears when no process has been alive for a while, and when one is."""
         self.protections: Protections | None = None
         """What holds the processes back; known once the first one is ready."""
         self.accelerator: Accelerator = "none"
@@ -48,6 +50,7 @@ class Decoder:
         self._retiring: set[DecodeWorker] = set()  # members whose successors are on their way
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
+        self._outage = Outage(tell_outage)
         self._undertaker = ThreadPoolExecutor(1, thread_name_prefix="decode")  # waits for what was killed
         for reason in {*get_args(EndReason)} - {"closed"}:  # a rate can be told from the first one on
             metrics.DECODE_WORKERS_REPLACED.labels(reason)
@@ -62,6 +65,7 @@ class Decoder:
     async def close(self) -> None:
         """End every process; videos that are being decoded fail."""
         self._closed = True
+        self._outage.forget()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -162,6 +166,7 @@ class Decoder:
             raise WorkerDidNotStart(f"a decode process did not start ({problem}); the log says more") from problem
         self._members.add(worker)
         self._idle.put(worker)
+        self._outage.end()
 
     def _check_protections(self, worker: DecodeWorker, protections: Protections) -> None:
         """Say once what holds the processes back. Raises: WorkerDidNotStart: it is less than required."""
@@ -199,6 +204,8 @@ class Decoder:
         say("decode_worker_ended", pid=worker.pid, reason=worker.reason, exit_code=worker.exit_code, **more)
         if worker in self._members:
             self._members.discard(worker)
+            if not self._members:
+                self._outage.begin()
             if worker not in self._retiring:
                 self._keep(asyncio.create_task(self._add_worker()))
 

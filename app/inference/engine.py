@@ -54,7 +54,7 @@ class Engine:
         self.provider: Provider = calibrated.sessions[0].provider
         """Where the model runs."""
         self.fallback_reason = fallback_reason
-        """Why a faster provider was not taken; None where the first choice runs."""
+        """Why a faster provider was not taken, in words of ours that a client may read; None where the first choice runs."""
         self.sessions = [*calibrated.sessions, *([calibrated.lone] if calibrated.lone else [])]
         """All that may answer."""
         self._lone = calibrated.lone
@@ -100,22 +100,26 @@ def load_engine(model: PublishedModel, requested: RequestedProvider, asked: Plan
     Raises: ModelRefused: a named provider cannot run it, or its file is missing or was changed. CommandError: its graph breaks
         the contract.
     """
-    reasons: list[str] = []
+    causes: list[str] = []
+    problems: list[str] = []  # as text: an exception holds what the failed session took
     for provider in _CANDIDATES[requested]:
         variant = preferred_variant(model, provider)
         try:
             calibrated = _calibrated(model, variant, provider, asked)
         except (ProviderUnavailable, OutOfDeviceMemory) as problem:
-            reasons.append(f"{provider}: {problem}")
+            causes.append(f"{provider}: {problem.cause}")
+            problems.append(f"{provider}: {problem}")
+            if problem.__cause__:  # what onnxruntime says, in full
+                logs.warning("provider_failed", model=model.title, provider=provider, problem=str(problem.__cause__))
             continue
         except CommandError:
             raise
         except Exception as problem:  # onnxruntime's exceptions share no base class
             raise ModelRefused(model.title, "the model does not run", first_line(problem)) from problem
-        if reasons:
-            logs.info("provider_fallback", model=model.title, provider=provider, reason="; ".join(reasons))
-        return Engine(calibrated, variant, "; ".join(reasons) or None)
-    raise ModelRefused(model.title, f"the model cannot run on the execution provider {requested!r}", "; ".join(reasons))
+        if problems:
+            logs.info("provider_fallback", model=model.title, provider=provider, reason="; ".join(problems))
+        return Engine(calibrated, variant, "; ".join(causes) or None)
+    raise ModelRefused(model.title, f"the model cannot run on the execution provider {requested!r}", "; ".join(problems))
 
 
 def preferred_variant(model: PublishedModel, provider: Provider) -> Variant:

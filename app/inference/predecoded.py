@@ -16,19 +16,25 @@ async def infer_clips(
 ) -> Probabilities:
     """Queue every clip (uint8, of the model's shape) at once. The first that fails takes the others out of the queue.
 
-    Gives (clips, labels), float32, in the order of the clips. The times on record are those of the clip that took longest.
-    ``deadline`` is a time of ``time.monotonic``. Clips of one ``flow`` take turns with others; without one, these are one.
+    Gives (clips, labels), float32, in the order of the clips. The times on record are those of the clip that took longest,
+    also where they fail. ``deadline`` is a time of ``time.monotonic``. Clips of one ``flow`` take turns with others; without
+    one, these are one.
 
     Raises: QueueFull, DeadlineExceeded, Draining, InferenceFailed.
     """
     flow = object() if flow is None else flow
+    times: list[stages.StageTimes] = []
+
+    async def infer(clip: NDArray[np.uint8]) -> Probabilities:
+        with stages.keep_record() as of_clip:
+            times.append(of_clip)
+            return await batcher.infer(clip, deadline, flow)
+
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(batcher.infer(clip, deadline, flow)) for clip in clips]
+            tasks = [group.create_task(infer(clip)) for clip in clips]
     except BaseExceptionGroup as problems:
         raise problems.exceptions[0] from None
-    outcomes = [task.result() for task in tasks]
-    for outcome in sorted(outcomes, key=lambda outcome: outcome.queue_seconds + outcome.model_seconds):
-        stages.record("queue", outcome.queue_seconds)
-        stages.record("model", outcome.model_seconds)
-    return np.stack([outcome.probabilities for outcome in outcomes])
+    finally:
+        stages.note_longest(times)
+    return np.stack([task.result() for task in tasks])

@@ -47,7 +47,11 @@ class GpuOptions:
 def provider_chain(
     provider: Provider, clip_shape: tuple[int, ...], max_batch_size: int, gpu: GpuOptions, model_sha256: str
 ) -> list[tuple[str, dict[str, str]]]:
-    """The ``providers`` of an ``InferenceSession``: what TensorRT cannot run goes to CUDA, and nothing to the CPU unasked."""
+    """The ``providers`` of an ``InferenceSession``: what TensorRT cannot run goes to CUDA.
+
+    Single nodes that a GPU's providers have no kernel for, onnxruntime leaves to the CPU without a word: only
+    ``session.disable_cpu_ep_fallback`` would forbid it, and is not set. Such a model cannot be recorded as a CUDA graph.
+    """
     match provider:
         case "cpu":
             options: dict[str, str] = {}

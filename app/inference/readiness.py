@@ -1,6 +1,5 @@
 """Whether the server takes videos, and why not."""
 
-from dataclasses import dataclass, field
 from typing import Literal
 
 from app.errors import Draining, NotReady
@@ -9,23 +8,43 @@ from app.observability import logs, metrics
 State = Literal["loading", "warming", "ready", "empty", "unhealthy", "draining"]
 
 
-@dataclass
 class Readiness:
     """loading -> warming -> ready, or unhealthy with reasons; draining from any of them, and for good.
 
-    ready <-> empty, as the last model is unloaded and another one is loaded.
+    ready <-> empty, as the last model is unloaded and another one is loaded. Either is unhealthy while there is an obstacle.
     """
 
-    state: State = "loading"
-    reasons: list[str] = field(default_factory=lambda: ["models are loading"])
+    def __init__(self) -> None:
+        self._state: State = "loading"
+        self._reasons = ["models are loading"]
+        self._obstacle: str | None = None
+
+    @property
+    def state(self) -> State:
+        """What the server is at the moment."""
+        return "unhealthy" if self._is_hindered else self._state
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why it takes no video; empty where it does."""
+        return [self._obstacle] if self._obstacle and self._is_hindered else self._reasons
+
+    @property
+    def _is_hindered(self) -> bool:
+        return self._obstacle is not None and self._state in ("ready", "empty")
 
     def become(self, state: State, *reasons: str) -> None:
         """Change the state; a draining server stays one."""
-        if self.state == "draining":
+        if self._state == "draining":
             return
-        self.state, self.reasons = state, list(reasons)
-        metrics.READY.set(state == "ready")
-        logs.info("readiness", state=state, reasons=self.reasons)
+        self._state, self._reasons = state, list(reasons)
+        self._tell()
+
+    def meet(self, obstacle: str | None) -> None:
+        """Something keeps the server from taking videos for now, whatever comes of its models; None: no longer."""
+        if obstacle != self._obstacle:
+            self._obstacle = obstacle
+            self._tell()
 
     def check(self) -> None:
         """Raises: Draining, NotReady: the server takes no video now; the detail gives the reasons."""
@@ -41,10 +60,14 @@ class Readiness:
 
     def is_empty(self) -> None:
         """The last model is gone."""
-        if self.state == "ready":
+        if self._state == "ready":
             self.become("empty", "no model is served; load one")
 
     def is_served(self) -> None:
         """There is a model (again)."""
-        if self.state == "empty":
+        if self._state == "empty":
             self.become("ready")
+
+    def _tell(self) -> None:
+        metrics.READY.set(self.state == "ready")
+        logs.info("readiness", state=self.state, reasons=self.reasons)

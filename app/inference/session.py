@@ -31,7 +31,14 @@ _OUT_OF_MEMORY = ("Failed to allocate memory", "out of memory", "ALLOC_FAILED", 
 
 
 class ProviderUnavailable(Exception):
-    """An execution provider cannot run a model here; the message says why."""
+    """An execution provider cannot run a model here; the message says why.
+
+    ``cause`` may be told to a client; ``more`` is what onnxruntime says, with names of machines and files, and is for the log.
+    """
+
+    def __init__(self, cause: str, more: str | None = None) -> None:
+        self.cause = cause
+        super().__init__(cause + (f": {more}" if more else ""))
 
 
 @dataclass(frozen=True)
@@ -101,7 +108,7 @@ class Session:
         except OutOfDeviceMemory:
             raise
         except Exception as problem:  # onnxruntime's exceptions share no base class
-            raise ProviderUnavailable(f"the model does not run: {first_line(problem)}") from problem
+            raise ProviderUnavailable("the model failed its proof run", first_line(problem)) from problem
 
     def shrink(self) -> None:
         """On a CPU, give back what the arena holds and nobody uses at the moment."""
@@ -174,7 +181,7 @@ def _create(model: bytes, clip_shape: tuple[int, ...], provider: Provider, optio
     try:
         return ort.InferenceSession(model, settings, providers=chain)
     except Exception as problem:  # onnxruntime's exceptions share no base class
-        raise ProviderUnavailable(first_line(problem)) from problem
+        raise ProviderUnavailable("the model cannot be opened", first_line(problem)) from problem
 
 
 def _device_run(session: Any, clip_shape: tuple[int, ...], provider: Provider, options: SessionOptions) -> DeviceRun:

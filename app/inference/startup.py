@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from app.inference.batcher import BatchPolicy
@@ -10,6 +11,7 @@ from app.inference.engine import Engine, RequestedProvider, load_engine
 from app.inference.execution_plan import PlanRequest
 from app.inference.golden import golden_mismatch
 from app.inference.heap import return_free_memory
+from app.inference.load_thread import in_load_thread
 from app.inference.model_refused import ModelRefused
 from app.inference.readiness import Readiness
 from app.inference.repository import PublishedModel, published_models
@@ -73,7 +75,7 @@ def _serve(model: PublishedModel, engine: Engine, start: ModelStart) -> ServedMo
 
 
 async def _load_engine(model: PublishedModel, start: ModelStart) -> Engine:
-    engine = await asyncio.to_thread(load_engine, model, start.provider, start.plan)
+    engine = await in_load_thread(partial(load_engine, model, start.provider, start.plan))
     await asyncio.to_thread(return_free_memory)
     logs.info(
         "model_loaded",

@@ -6,7 +6,7 @@ windows   [0] | [1 2 3 4] | [5 6 7 8] | ...      the first alone: it tells how l
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from time import monotonic
@@ -19,6 +19,7 @@ from app.inference.fair_pool import FairPool
 from app.inference.frame_memory import size_bytes
 from app.inference.segments import Segment, labels_of, merged
 from app.inference.served import ServedModel
+from app.inference.stays import Stays
 from app.inference.video_file import VideoFile
 from app.inference.windows import SlidingWindow
 from clips import ClipSpec, TimeWindow, VideoFacts
@@ -72,10 +73,10 @@ WindowOutcome = WindowResult | WindowProblem
 class Timelines:
     """All timelines. Used from one event loop."""
 
-    def __init__(self, classifier: Classifier, policy: TimelinePolicy) -> None:
+    def __init__(self, classifier: Classifier, policy: TimelinePolicy, clock: Callable[[], float] = monotonic) -> None:
         self.policy = policy
-        self._classifier = classifier
-        self._inside = 0
+        self._classifier, self._clock = classifier, clock
+        self._inside, self._stays = 0, Stays()
         self._turns: FairPool[int] = FairPool()
         for turn in range(policy.groups_at_once):
             self._turns.put(turn)
@@ -84,12 +85,14 @@ class Timelines:
     def enter(self) -> Iterator[None]:
         """Room for one more. Raises: QueueFull."""
         if self._inside >= self.policy.max_timelines:
-            raise QueueFull
+            raise QueueFull(self._stays.next_end_seconds(self._inside))
         self._inside += 1
+        begun = self._clock()
         try:
             yield
         finally:
             self._inside -= 1
+            self._stays.ended(self._clock() - begun)
 
     async def begin(self, work: "TimelineWork", sliding: SlidingWindow) -> "Timeline":
         """Classify the first window.

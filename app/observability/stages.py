@@ -3,7 +3,7 @@
 upload | decode | queue | model      one after the other, without a gap
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -55,22 +55,38 @@ def keep_record() -> Iterator[StageTimes]:
 def record(stage: str, seconds: float) -> None:
     """A stage has ended, well or not."""
     metrics.STAGE_SECONDS.labels(stage).observe(seconds)
-    if times := _kept.get():
-        times.seconds[stage] = seconds
+    _note({stage: seconds})
 
 
 def skip(*stages: str) -> None:
     """The video went past these: 0 s in its record, nothing in the metrics."""
+    _note(dict.fromkeys(stages, 0.0))
+
+
+def note_longest(side_by_side: Iterable[StageTimes]) -> None:
+    """Several videos, or clips, went on side by side: the record of their request gets the stages of the longest of them.
+
+    A stage that it has already stays as it is, and nothing is counted anew in the metrics.
+    """
     if times := _kept.get():
-        times.seconds.update(dict.fromkeys(stages, 0.0))
+        added = ({stage: s for stage, s in each.seconds.items() if stage not in times.seconds} for each in side_by_side)
+        _note(max(added, key=lambda seconds: sum(seconds.values()), default={}))
+
+
+def _note(seconds: Mapping[str, float]) -> None:
+    if times := _kept.get():
+        times.seconds.update(seconds)
 
 
 @contextmanager
-def timed(stage: str) -> Iterator[Timer]:
-    """The block is the stage."""
+def timed(stage: str, *, counted: bool = True) -> Iterator[Timer]:
+    """The block is the stage. Not ``counted``: it is on record alone, where several videos are in it that are counted apart."""
     timer, started = Timer(), perf_counter()
     try:
         yield timer
     finally:
         timer.seconds = perf_counter() - started
-        record(stage, timer.seconds)
+        if counted:
+            record(stage, timer.seconds)
+        else:
+            _note({stage: timer.seconds})

@@ -2,12 +2,15 @@
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from prometheus_client import Counter, Gauge, Histogram, Info
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.errors import problem_codes
+from app.inference.decode_endings import EndReason
+from app.inference.decoder import ABANDONED_SECONDS
 from app.observability import metrics
 from tests.live_server import LiveServer, running_server
 from tests.raw_connection import RawConnection
@@ -36,6 +39,17 @@ def declared() -> Declared:
 def test_the_document_lists_exactly_the_metrics_that_are_declared() -> None:
     rows = re.findall(r"^\| `(clipserve_\w+)` \| (\w+) \| (.*?) \| (.*) \|$", DOCUMENT.read_text(), re.MULTILINE)
     assert {name: (kind, labels, meaning) for name, kind, labels, meaning in rows} == declared()
+
+
+def test_the_documents_name_every_reason() -> None:
+    (refused,) = metrics.CONNECTIONS_REFUSED.collect()
+    reasons = {sample.labels["reason"] for sample in refused.samples}
+    listed = DOCUMENT.read_text().partition("`reason` of a refused connection:")[2].partition("`reason` of a decode process")[0]
+    assert set(re.findall(r"`(\w+)`", listed)) == reasons
+    decoding = (DOCUMENT.parent / "README.md").read_text()
+    rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", decoding, re.MULTILINE)
+    assert set(re.findall(r"`(\w+)`", " ".join(rows))) >= {*get_args(EndReason)} - {"closed"}
+    assert f"had not finished {ABANDONED_SECONDS:g} s later" in decoding
 
 
 @pytest.mark.parametrize("name", declared())

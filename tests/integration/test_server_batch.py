@@ -88,6 +88,21 @@ def test_every_result_is_that_of_the_video_alone_bit_for_bit(server: LiveServer)
     assert all(list(item["result"]["times_ms"]) == ["upload", "decode", "queue", "model"] for item in batch)
 
 
+def test_the_times_of_a_batch_are_those_of_its_form_and_of_the_video_that_took_longest(server: LiveServer) -> None:
+    count = 'clipserve_stage_seconds_count{stage="upload"}'
+    before = server.metric(count)
+    answer = send(server, VIDEOS["red"], one_frame_video(), VIDEOS["blue"])
+    line = server.log_line(answer.headers["x-request-id"])
+    stages = [entry.split(";dur=") for entry in answer.headers["server-timing"].split(", ")]
+    assert {stage: float(ms) for stage, ms in stages} == line["times_ms"]
+    assert list(line["times_ms"]) == ["upload", "decode", "queue", "model"]
+    of_videos = [item["result"]["times_ms"] for item in answer.json()["results"] if item["outcome"] == "result"]
+    after_upload = [{stage: ms for stage, ms in times.items() if stage != "upload"} for times in of_videos]
+    assert {stage: ms for stage, ms in line["times_ms"].items() if stage != "upload"} in after_upload
+    assert line["times_ms"]["upload"] >= max(times["upload"] for times in of_videos)
+    assert server.metric(count) == before + 3
+
+
 def test_a_bad_video_fails_alone_with_the_problem_that_it_has_alone(strict_server: LiveServer) -> None:
     bad = [b"", b"hello", one_frame_video(), damaged(numbered_video(width=320, height=240)), bytes(MAX_BYTES + 1)]
     answer = send(strict_server, bad[0], VIDEOS["red"], *bad[1:4], VIDEOS["blue"])

@@ -109,6 +109,17 @@ def test_a_server_that_loads_is_alive_and_not_ready_and_says_when_to_come_back(t
         assert live.client.get("/healthz").status_code == 200
 
 
+def test_sigterm_ends_a_server_that_loads_although_nothing_can_interrupt_a_load(tmp_path: Path) -> None:
+    publish(tmp_path, work=MUCH_WORK)
+    with running_server(tmp_path, tmp_path / "log", wait=False, intra_op_threads=1, drain_seconds=5) as live:
+        live.until(lambda: '"decode_protections"' in (tmp_path / "log").read_text())
+        live.process.terminate()
+        assert live.process.wait(15) == 0
+    log = (tmp_path / "log").read_text()
+    assert '"load_left_behind"' in log
+    assert "Traceback" not in log
+
+
 def test_sigterm_answers_what_was_admitted_refuses_the_rest_and_exits_0(tmp_path: Path) -> None:
     """The clips wait for a batch that never fills, so that what was admitted is still there when the signal comes."""
     publish(tmp_path)

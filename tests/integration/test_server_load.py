@@ -90,6 +90,17 @@ def test_a_deadline_that_passes_is_answered_as_such(slow_server: LiveServer, tim
     slow_server.until(lambda: slow_server.metric("clipserve_admitted ") == 0)
 
 
+def test_a_deadline_that_passes_in_the_queue_tells_how_long_it_was_there(waiting_server: LiveServer) -> None:
+    count = 'clipserve_stage_seconds_count{stage="queue"}'
+    before = waiting_server.metric(count)
+    answer = waiting_server.classify(VIDEOS["red"], timeout_ms=500)
+    assert answer.status_code == 504
+    assert [entry.split(";")[0] for entry in answer.headers["server-timing"].split(", ")] == ["upload", "decode", "queue"]
+    times_ms = waiting_server.log_line(answer.headers["x-request-id"])["times_ms"]
+    assert times_ms["decode"] + times_ms["queue"] >= 400
+    assert waiting_server.metric(count) == before + 1
+
+
 def test_a_caller_that_leaves_the_queue_is_never_computed(waiting_server: LiveServer) -> None:
     clips = waiting_server.metric("clipserve_batch_size_sum")
     left = 'clipserve_requests_total{route="/classify",status="499"}'

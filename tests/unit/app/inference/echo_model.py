@@ -1,12 +1,12 @@
 """A model for tests of the queue in front of one: it says which clips it was given."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.inference.batch_run import OutOfDeviceMemory
+from app.inference.batch_run import Clips, OutOfDeviceMemory, Probabilities
 
 SHAPE = (1, 2, 2, 3)
 NOW_SECONDS = 60.0
@@ -18,14 +18,25 @@ def clip(number: int) -> NDArray[np.uint8]:
     return np.full(SHAPE, number, np.uint8)
 
 
-class EchoModel:
-    """Answers each clip with its own number. While ``gate`` is closed, a batch that was started does not end.
+def number_of(row: Probabilities) -> float:
+    """The number of the clip that was answered so; NaN where it failed."""
+    return float(row[0]) * 256
 
-    Fails on any batch that holds ``poison``, or more clips than it has ``memory`` for.
+
+class EchoModel:
+    """Answers each clip with probabilities that tell its number. While ``gate`` is closed, a batch that began does not end.
+
+    Fails on any batch that holds ``poison``, or more clips than it has ``memory`` for. What it gives for clips of ``nonsense``
+    is not a number.
     """
 
     def __init__(self, poison: Iterable[int] = (), memory: int = 1000) -> None:
         self.poison, self.memory = set(poison), memory
+        self.nonsense: set[int] = set()
+        self.rows_too_many = 0
+        """How many rows more than clips it gives; below 0 for fewer."""
+        self.miscounted: set[int] = set()
+        """Clips that were alone when it gave another number of rows than one."""
         self.batches: list[list[int]] = []
         """Those that it was given."""
         self.alone: list[bool] = []
@@ -35,7 +46,7 @@ class EchoModel:
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def __call__(self, clips: Sequence[NDArray[np.uint8]], alone: bool) -> NDArray[np.float32]:
+    async def __call__(self, clips: Clips, alone: bool) -> Probabilities:
         numbers = [int(c.flat[0]) for c in clips]
         self.batches.append(numbers)
         self.alone.append(alone)
@@ -45,8 +56,16 @@ class EchoModel:
             raise OutOfDeviceMemory("Failed to allocate memory")
         if self.poison.intersection(numbers):
             raise RuntimeError("a kernel does not like this")
+        if self.rows_too_many:
+            self.miscounted.update(numbers if len(numbers) == 1 else ())
+            return np.full((len(clips) + self.rows_too_many, 2), 0.5, np.float32)
         self.answered += numbers
-        return np.array([[n, -n] for n in numbers], np.float32)
+        return np.array([[np.nan, 0] if n in self.nonsense else [n / 256, 1 - n / 256] for n in numbers], np.float32)
+
+    @property
+    def given(self) -> set[int]:
+        """All clips that it was given so far."""
+        return {number for batch in self.batches for number in batch}
 
 
 def run(test: Callable[[], Awaitable[None]]) -> None:

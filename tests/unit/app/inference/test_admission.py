@@ -1,6 +1,6 @@
 """One gate in front of everything, with a bound for what arrives and one for what was received."""
 
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import pytest
 
@@ -289,6 +289,47 @@ def test_answers_without_work_say_nothing_about_the_pace() -> None:
     with pytest.raises(RefusedVideo):
         end(server, RefusedVideo(NotAVideo()))
     assert server.admission._pace.seconds_per_answer == before
+
+
+def told_while_as_many_arrive_as_may(admission: Admission, max_uploads: int) -> int | None:
+    with ExitStack() as inside:
+        for _ in range(max_uploads):
+            inside.enter_context(admission.enter())
+        with pytest.raises(QueueFull) as refusal, admission.enter():
+            pass
+    return refusal.value.retry_after_seconds
+
+
+@pytest.mark.parametrize(
+    ("seconds", "max_uploads", "told"), [(6.0, 3, 2), (30.0, 2, 15), (0.1, 3, 1), (20.0, 100, 1), (500.0, 2, 60)]
+)
+def test_where_too_many_videos_arrive_who_comes_is_told_when_one_of_them_will_be_there(
+    seconds: float, max_uploads: int, told: int
+) -> None:
+    """As long as uploads took of late, whether they failed or not."""
+    clock = Clock()
+    admission = Admission(AdmissionPolicy(100, max_uploads), clock)
+    assert told_while_as_many_arrive_as_may(admission, max_uploads) == 1, "nobody knows yet"
+    for number in range(32):
+        with suppress(RuntimeError), admission.enter() as place:
+            clock.now += seconds
+            if number % 2:
+                raise RuntimeError
+            place.upload_ended()
+    assert told_while_as_many_arrive_as_may(admission, max_uploads) == told
+
+
+def test_where_too_many_videos_arrive_the_queue_is_waited_for_too() -> None:
+    server = Server(max_wait_seconds=1.0)
+    server.refusals(3.0, arrivals_per_answer=1)
+    for _ in range(60):
+        server.arrive()
+    with ExitStack() as inside:
+        for _ in range(100):
+            inside.enter_context(server.admission.enter())
+        refusal = server.arrive()
+    assert refusal
+    assert refusal.retry_after_seconds == pytest.approx(60 * 0.1 - 1.0, abs=1.0)
 
 
 def test_nobody_is_told_to_wait_for_minutes() -> None:

@@ -14,11 +14,11 @@ from app.inference.calibration import calibrate
 from app.inference.execution_plan import PlanRequest
 from app.inference.session import Session, SessionOptions
 from tests.colour_model import LABELS, SPEC, colour_graph
-from tests.unit.app.inference.echo_model import EchoModel, clip
+from tests.unit.app.inference.echo_model import EchoModel, clip, number_of
 
 
 def rows_of(runs: BatchRun, count: int) -> list[float]:
-    return [float(row[0]) for row in asyncio.run(runs.rows([clip(n) for n in range(count)]))]
+    return [number_of(row) for row in asyncio.run(runs.rows([clip(n) for n in range(count)]))]
 
 
 def test_the_clip_that_is_to_blame_fails_alone() -> None:

@@ -2,29 +2,30 @@
 
 import asyncio
 import weakref
-from collections.abc import Awaitable, Callable, Sequence
 from time import monotonic
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from app.errors import DeadlineExceeded, Draining, InferenceFailed, QueueFull
-from app.inference.batcher import CALM_SECONDS, Batcher, BatchPolicy, Outcome
-from tests.unit.app.inference.echo_model import SHAPE, EchoModel, clip, run
+from app.inference.batch_run import Clips, Probabilities, RunModel
+from app.inference.batcher import CALM_SECONDS, Batcher, BatchPolicy
+from app.observability import metrics
+from app.observability.stages import keep_record
+from tests.unit.app.inference.echo_model import SHAPE, EchoModel, clip, number_of, run
 
 LATER = 60.0
 
 
-def batcher(model: Callable[..., Awaitable[NDArray[np.float32]]], policy: BatchPolicy | None = None) -> Batcher:
+def batcher(model: RunModel, policy: BatchPolicy | None = None) -> Batcher:
     return Batcher("echo/1", SHAPE, 2, model, policy or BatchPolicy())
 
 
-def ask(queue: Batcher, number: int, seconds: float = LATER, flow: object = None) -> "asyncio.Task[Outcome]":
+def ask(queue: Batcher, number: int, seconds: float = LATER, flow: object = None) -> "asyncio.Task[Probabilities]":
     return asyncio.create_task(queue.infer(clip(number), monotonic() + seconds, flow))
 
 
-async def with_running_batch(model: EchoModel, queue: Batcher) -> "asyncio.Task[Outcome]":
+async def with_running_batch(model: EchoModel, queue: Batcher) -> "asyncio.Task[Probabilities]":
     """Clip 0 runs and will not end before the gate opens."""
     model.gate.clear()
     first = ask(queue, 0)
@@ -45,8 +46,10 @@ async def until_running(model: EchoModel, batches: int) -> None:
         await model.started.wait()
 
 
-def number_of(outcome: Outcome) -> int:
-    return int(outcome.probabilities[0])
+def seconds_counted(stage: str) -> float:
+    """Sum of the stage in the metrics."""
+    (family,) = metrics.STAGE_SECONDS.labels(stage).collect()
+    return next(sample.value for sample in family.samples if sample.name.endswith("_sum"))
 
 
 def test_a_lone_clip_is_sent_at_once() -> None:
@@ -106,9 +109,10 @@ def test_a_delay_that_has_passed_sends_what_there_is() -> None:
     async def test() -> None:
         model = EchoModel()
         queue = batcher(model, BatchPolicy(max_queue_delay_seconds=0.02))
-        outcomes = await asyncio.gather(ask(queue, 1), ask(queue, 2))
+        with keep_record() as times:
+            await asyncio.gather(ask(queue, 1), ask(queue, 2))
         assert model.batches == [[1, 2]]
-        assert outcomes[0].queue_seconds >= 0.02
+        assert times.seconds["queue"] >= 0.02
         await queue.close()
 
     run(test)
@@ -124,6 +128,22 @@ def test_a_caller_that_leaves_early_is_never_computed() -> None:
         leaving.cancel()
         await until_waiting(queue, 1)
         model.gate.set()
+        await asyncio.gather(first, staying)
+        assert model.batches == [[0], [2]]
+        await queue.close()
+
+    run(test)
+
+
+def test_a_caller_that_leaves_in_the_moment_in_which_its_batch_is_put_together_is_never_computed() -> None:
+    async def test() -> None:
+        model = EchoModel()
+        queue = batcher(model)
+        first = await with_running_batch(model, queue)
+        leaving, staying = ask(queue, 1), ask(queue, 2)
+        await until_waiting(queue, 2)
+        model.gate.set()
+        leaving.cancel()
         await asyncio.gather(first, staying)
         assert model.batches == [[0], [2]]
         await queue.close()
@@ -182,22 +202,28 @@ def test_a_clip_whose_deadline_passes_in_the_queue_is_answered_then_and_never_co
     run(test)
 
 
-async def raising(clips: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-    raise RuntimeError("out of memory")
+async def raising(clips: Clips, alone: bool) -> Probabilities:
+    raise RuntimeError("a kernel does not like this")
 
 
-async def one_row_short(clips: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+async def one_row_short(clips: Clips, alone: bool) -> Probabilities:
     return np.zeros((len(clips) - 1, 2), np.float32)
 
 
-async def nothing_at_all(clips: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+async def one_row_too_many(clips: Clips, alone: bool) -> Probabilities:
+    return np.zeros((len(clips) + 1, 2), np.float32)
+
+
+async def one_label_short(clips: Clips, alone: bool) -> Probabilities:
+    return np.zeros((len(clips), 1), np.float32)
+
+
+async def nothing_at_all(clips: Clips, alone: bool) -> Probabilities:
     return None  # type: ignore[return-value]
 
 
-@pytest.mark.parametrize("model", [raising, one_row_short, nothing_at_all])
-def test_a_model_that_fails_answers_every_caller_and_the_next_batch_still_runs(
-    model: Callable[..., Awaitable[NDArray[np.float32]]],
-) -> None:
+@pytest.mark.parametrize("model", [raising, one_row_short, one_row_too_many, one_label_short, nothing_at_all])
+def test_a_model_that_fails_answers_every_caller_and_the_next_batch_still_runs(model: RunModel) -> None:
     async def test() -> None:
         queue = batcher(model)
         for _ in range(2):
@@ -208,18 +234,95 @@ def test_a_model_that_fails_answers_every_caller_and_the_next_batch_still_runs(
     run(test)
 
 
-def test_a_row_that_is_not_a_number_fails_its_own_clip_alone() -> None:
-    async def second_is_nan(clips: Sequence[NDArray[np.uint8]], alone: bool) -> NDArray[np.float32]:
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1.002, -0.002, 7.0])
+def test_a_row_that_holds_no_probabilities_fails_its_own_clip_alone(bad: float) -> None:
+    async def second_is_bad(clips: Clips, alone: bool) -> Probabilities:
         rows = np.ones((len(clips), 2), np.float32)
-        rows[1] = np.nan
+        rows[1, 1] = bad
         return rows
 
     async def test() -> None:
-        queue = batcher(second_is_nan, BatchPolicy(max_batch_size=2, max_queue_delay_seconds=LATER))
-        good, bad = await asyncio.gather(ask(queue, 1), ask(queue, 2), return_exceptions=True)
-        assert isinstance(good, Outcome)
-        assert isinstance(bad, InferenceFailed)
+        queue = batcher(second_is_bad, BatchPolicy(max_batch_size=2, max_queue_delay_seconds=LATER))
+        good, failed = await asyncio.gather(ask(queue, 1), ask(queue, 2), return_exceptions=True)
+        assert isinstance(good, np.ndarray)
+        assert isinstance(failed, InferenceFailed)
         await queue.close()
+
+    run(test)
+
+
+def test_what_a_model_rounds_beyond_0_and_1_is_answered_as_these() -> None:
+    async def rounded(clips: Clips, alone: bool) -> Probabilities:
+        return np.array([[1.0005, -0.0005]] * len(clips), np.float32)
+
+    async def test() -> None:
+        queue = batcher(rounded)
+        assert (await ask(queue, 1)).tolist() == [1, 0]
+        await queue.close()
+
+    run(test)
+
+
+def test_a_deadline_that_passes_in_the_queue_leaves_its_time_there_behind() -> None:
+    async def test() -> None:
+        model = EchoModel()
+        queue = batcher(model)
+        first = await with_running_batch(model, queue)
+        before = seconds_counted("queue")
+        with keep_record() as times, pytest.raises(DeadlineExceeded):
+            await ask(queue, 1, seconds=0.02)
+        assert list(times.seconds) == ["queue"]
+        assert times.seconds["queue"] >= 0.02
+        assert seconds_counted("queue") - before == pytest.approx(times.seconds["queue"])
+        model.gate.set()
+        await first
+        await queue.close()
+
+    run(test)
+
+
+def test_a_clip_on_which_the_model_fails_leaves_the_times_of_both_stages_behind() -> None:
+    async def test() -> None:
+        queue = batcher(raising)
+        with keep_record() as times, pytest.raises(InferenceFailed):
+            await ask(queue, 1)
+        assert list(times.seconds) == ["queue", "model"]
+        await queue.close()
+
+    run(test)
+
+
+@pytest.mark.parametrize(("runs", "stages"), [(False, ["queue"]), (True, ["queue", "model"])])
+def test_a_caller_that_leaves_leaves_its_times_behind(runs: bool, stages: list[str]) -> None:
+    async def test() -> None:
+        model = EchoModel()
+        queue = batcher(model)
+        with keep_record() as times:
+            leaving = await with_running_batch(model, queue) if runs else ask(queue, 1)
+        await asyncio.sleep(0)
+        leaving.cancel()
+        await asyncio.gather(leaving, return_exceptions=True)
+        assert list(times.seconds) == stages
+        model.gate.set()
+        await queue.close()
+
+    run(test)
+
+
+def test_who_waits_as_the_server_ends_leaves_its_time_behind() -> None:
+    async def test() -> None:
+        model = EchoModel()
+        queue = batcher(model)
+        first = await with_running_batch(model, queue)
+        with keep_record() as times:
+            waiting = ask(queue, 1)
+        await until_waiting(queue, 1)
+        closing = asyncio.create_task(queue.close())
+        with pytest.raises(Draining):
+            await waiting
+        assert list(times.seconds) == ["queue"]
+        model.gate.set()
+        await asyncio.gather(first, closing)
 
     run(test)
 

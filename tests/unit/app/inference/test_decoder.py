@@ -12,7 +12,8 @@ from time import monotonic
 import numpy as np
 import pytest
 
-from app.inference import decode_worker
+from app.inference import decode_worker, outage
+from app.inference import decoder as decoder_module
 from app.inference.decode_policy import DecodePolicy
 from app.inference.decoder import ABANDONED_SECONDS, Decoder, WorkerDidNotStart
 from app.inference.video_file import VideoFile
@@ -287,6 +288,44 @@ def test_a_decoder_that_cannot_start_says_so(monkeypatch: pytest.MonkeyPatch) ->
                 await decoder.start()
         finally:
             await decoder.close()
+
+    asyncio.run(asyncio.wait_for(test(), 60))
+
+
+def test_an_outage_is_told_once_it_lasts_and_when_it_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outage, "OUTAGE_SECONDS", 0.05)
+    monkeypatch.setattr(decoder_module, "_RESTART_PAUSE_SECONDS", 0.05)
+    told: asyncio.Queue[str | None] = asyncio.Queue()
+
+    async def test() -> None:
+        decoder = Decoder(DecodePolicy(2, TIMEOUT_SECONDS, DecodeLimits()), told.put_nowait)
+        await decoder.start()
+        assert [await told.get(), await told.get()] == [None, None]
+        with monkeypatch.context() as broken:
+            broken.setattr(decode_worker, "PROGRAM", "no.such.module")
+            first, second = decoder._members
+            os.kill(first.pid, signal.SIGKILL)
+            while first.is_alive:
+                await decode_in_any_case(decoder, VIDEO)
+            assert decoder._outage._timer is None, "one is left"
+            os.kill(second.pid, signal.SIGKILL)
+            assert "no decode process is alive" in (await told.get() or "")
+        assert await told.get() is None
+        await decoder.close()
+
+    asyncio.run(asyncio.wait_for(test(), 60))
+
+
+def test_processes_that_are_all_replaced_at_once_are_no_outage() -> None:
+    told: asyncio.Queue[str | None] = asyncio.Queue()
+
+    async def test() -> None:
+        decoder = Decoder(DecodePolicy(1, TIMEOUT_SECONDS, DecodeLimits()), told.put_nowait)
+        await decoder.start()
+        os.kill(the_worker_pid(decoder), signal.SIGKILL)
+        assert [await told.get(), await told.get()] == [None, None]
+        assert decoder._outage._timer is None
+        await decoder.close()
 
     asyncio.run(asyncio.wait_for(test(), 60))
 

@@ -10,7 +10,7 @@ from app.inference.batch_run import Probabilities
 from app.inference.batcher import Batcher, BatchPolicy
 from app.inference.predecoded import infer_clips
 from app.observability.stages import keep_record
-from tests.unit.app.inference.echo_model import SHAPE, EchoModel, clip, run
+from tests.unit.app.inference.echo_model import SHAPE, EchoModel, clip, number_of, run
 
 LATER = 60.0
 
@@ -29,7 +29,7 @@ def test_clips_are_answered_in_their_order_by_as_few_runs_as_there_can_be() -> N
         queue = batcher(model, max_batch_size=4)
         with keep_record() as times:
             outcomes = await infer(queue, 5, 3, 9, 1, 7)
-        assert outcomes[:, 0].tolist() == [5, 3, 9, 1, 7]
+        assert [number_of(row) for row in outcomes] == [5, 3, 9, 1, 7]
         assert model.batches == [[5, 3, 9, 1], [7]]
         assert list(times.seconds) == ["queue", "model"]
         await queue.close()
@@ -43,6 +43,23 @@ def test_one_clip_that_fails_fails_its_request() -> None:
         with pytest.raises(InferenceFailed):
             await infer(queue, 1, 6, 2, 3)
         assert len(queue) == 0
+        await queue.close()
+
+    run(test)
+
+
+def test_clips_that_fail_leave_the_times_of_one_of_them_behind() -> None:
+    """One runs while the other waits: queue of the one and model of the other would be longer than both."""
+
+    async def test() -> None:
+        model = EchoModel()
+        model.gate.clear()
+        queue = batcher(model, max_batch_size=1)
+        started = monotonic()
+        with keep_record() as times, pytest.raises(DeadlineExceeded):
+            await infer(queue, 1, 2, seconds=0.05)
+        assert 0.05 <= sum(times.seconds.values()) <= monotonic() - started
+        model.gate.set()
         await queue.close()
 
     run(test)

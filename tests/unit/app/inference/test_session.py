@@ -4,9 +4,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 
 from app.inference.engine import load_engine
@@ -19,6 +22,7 @@ from tests.videos import BLUE, GREEN, RED, solid_picture
 
 OPTIONS = SessionOptions(intra_op_threads=1, max_batch_size=4)
 PLAN = PlanRequest(processors=1, max_batch_size=4)
+MAKE_SESSION = onnxruntime.InferenceSession
 
 
 @pytest.mark.parametrize("module", ["app.inference.session", "training.onnx_runtime"])
@@ -79,6 +83,60 @@ def test_auto_falls_back_to_the_cpu_and_says_why(tmp_path: Path, monkeypatch: py
     engine = load_engine(published_models(tmp_path)[0], "auto", PLAN)
     assert (engine.provider, engine.variant.precision) == ("cpu", "int8")
     assert engine.fallback_reason == "cuda: there is no NVIDIA GPU here"
+
+
+class FailingOnCuda:
+    """In the place of ``onnxruntime.InferenceSession``: on CUDA it fails as it does there, when made or when first run."""
+
+    def __init__(self, when: str, text: str) -> None:
+        self._when, self.text = when, text
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        if options["providers"][0][0] == "CPUExecutionProvider":
+            return MAKE_SESSION(*arguments, **options)
+        return self.fail() if self._when == "opened" else self
+
+    def get_inputs(self) -> list[Any]:
+        return [SimpleNamespace(name="clips", type="tensor(uint8)", shape=["batch", *SPEC.shape])]
+
+    def get_outputs(self) -> list[Any]:
+        return [SimpleNamespace(name="probabilities", type="tensor(float)", shape=["batch", len(LABELS)])]
+
+    def get_providers(self) -> list[str]:
+        return ["CUDAExecutionProvider"]
+
+    def create_ortvalue_from_shape_and_type(self, *_: object) -> Any:
+        return self.fail()
+
+    def fail(self) -> Any:
+        raise RuntimeError(self.text)
+
+
+CUDA_FAILURE = "CUDA failure 35: driver is old ; hostname=secret-host ; file=/secret/cuda_call.cc ; line=182\nmore of it"
+OUT_OF_MEMORY = "/secret/bfc_arena.cc:376 Failed to allocate memory for requested buffer of size 3"
+
+
+@pytest.mark.parametrize(
+    ("failing", "told"),
+    [
+        (FailingOnCuda("opened", CUDA_FAILURE), "cuda: the model cannot be opened"),
+        (FailingOnCuda("run", CUDA_FAILURE), "cuda: the model failed its proof run"),
+        (FailingOnCuda("run", OUT_OF_MEMORY), "cuda: out of GPU memory"),
+    ],
+)
+def test_what_onnxruntime_says_is_for_the_log_and_clients_are_told_the_kind_of_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, failing: FailingOnCuda, told: str
+) -> None:
+    monkeypatch.setattr("app.inference.session._check_present", lambda _: None)
+    monkeypatch.setattr("app.inference.session.ort.InferenceSession", failing)
+    publish(tmp_path)
+    with caplog.at_level("INFO", "clipserve"):
+        engine = load_engine(published_models(tmp_path)[0], "auto", PLAN)
+    assert (engine.provider, engine.fallback_reason) == ("cpu", told)
+    fields = {record.message: vars(record)["fields"] for record in caplog.records if hasattr(record, "fields")}
+    assert fields["provider_failed"]["problem"] == failing.text
+    assert failing.text.splitlines()[0] in fields["provider_fallback"]["reason"]
+    engine.close()
 
 
 def test_a_driver_file_alone_does_not_make_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -355,6 +355,22 @@ def test_so_many_timelines_are_let_in_and_no_more() -> None:
         pass
 
 
+def test_who_finds_no_room_is_told_when_the_next_timeline_will_be_over() -> None:
+    now = 0.0
+    timelines = Timelines(cast(Classifier, Way(1.0)), TimelinePolicy(3, 2, 100, 60.0), clock=lambda: now)
+
+    def told() -> int | None:
+        with timelines.enter(), timelines.enter(), pytest.raises(QueueFull) as refusal, timelines.enter():
+            pass
+        return refusal.value.retry_after_seconds
+
+    assert told() == 1, "nobody knows yet"
+    for seconds in [20.0] * 30 + [10.0, 30.0] * 2:
+        with timelines.enter():
+            now += seconds
+    assert told() == 10
+
+
 def test_large_clips_are_decoded_one_at_a_time() -> None:
     assert windows_at_once(ClipSpec()) == MOST_WINDOWS_AT_ONCE
     assert windows_at_once(ClipSpec(num_frames=64, height=1024, width=1024)) == 1

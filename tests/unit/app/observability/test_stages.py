@@ -35,3 +35,22 @@ def test_videos_side_by_side_have_records_of_their_own() -> None:
         return await asyncio.gather(one("upload"), one("model"))
 
     assert asyncio.run(both()) == [{"upload": 1.0}, {"model": 1.0}]
+
+
+def test_of_videos_side_by_side_the_longest_is_on_the_record_of_their_request() -> None:
+    short, long = stages.StageTimes(), stages.StageTimes()
+    short.seconds = {"upload": 9.0, "decode": 1.0, "queue": 1.0, "model": 1.0}
+    long.seconds = {"upload": 1.0, "decode": 1.0, "queue": 5.0}
+    with stages.keep_record() as times:
+        with stages.timed("upload", counted=False):
+            pass
+        stages.note_longest([short, long])
+    assert list(times.seconds) == ["upload", "decode", "queue"]
+    assert times.seconds["upload"] < 1
+    assert times.seconds["queue"] == 5.0
+
+
+def test_nothing_side_by_side_leaves_the_record_as_it_is() -> None:
+    with stages.keep_record() as times:
+        stages.note_longest([])
+    assert not times.seconds
