@@ -167,7 +167,7 @@ def _call_or_go_on(command: str, fold: Fold, runs: Path, name: str, flags: Seque
     if not begun:
         where = ["--name", name, "--runs", str(runs), "--seed", str(fold.seed)]
         _call([command, str(fold.folder / "train.csv"), *where, *flags])
-        return runs / name / "1"
+        begun = list((runs / name).glob("*/config.json"))
     folder = begun[-1].parent
     if not (folder / "summary.json").exists():
         more = ["--no-publish"] if command == "train" else []
@@ -262,7 +262,12 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--pictures", type=Path, help="folder of pictures for the distillation, beside the clips")
     parser.add_argument(
-        "--methods", nargs="+", choices=names, default=names, metavar="NAME", help="and their teachers (default: %(default)s)"
+        "--methods",
+        nargs="+",
+        choices=names,
+        default=names,
+        metavar="NAME",
+        help="with their teachers and what they are compared with (default: %(default)s)",
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="(default: %(default)s)")
     parser.add_argument("--held-out", type=int, default=4, help="groups for each seed (default: %(default)s)")

@@ -71,10 +71,11 @@ def read_run(path: Path) -> FinishedRun:
     folder, config = RunFolder.open(path)
     try:
         summary = json.loads(folder.summary.read_text(encoding="utf-8"))
-        epochs, clips = _rows(folder.results), _rows(folder.split)
+        epochs, clips, skipped = _rows(folder.results), _rows(folder.split), {row["name"] for row in _rows(folder.skipped)}
     except FileNotFoundError as problem:
         raise CommandError(f"{path} is not finished; go on with `clipserve train --resume {path}`") from problem
-    return FinishedRun(path, config, summary, epochs, frozenset(row["sha256"] for row in clips if row["split"] == "val"))
+    measured = frozenset(row["sha256"] for row in clips if row["split"] == "val" and row["path"] not in skipped)
+    return FinishedRun(path, config, summary, epochs, measured)
 
 
 def _rows(file: Path) -> list[dict[str, str]]:

@@ -4,16 +4,18 @@
 --decode every_epoch   nothing on disk; each process decodes what it needs, ahead of its steps
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from clips import ClipSpec
+from clips.errors import CommandError
 from training.config import TrainingConfig
 from training.dataset import Dataset, LabelledClip
-from training.decoding import DecodedClips, SkippedClip, open_frames, try_clips, write_frames
+from training.decoding import DecodedClips, NoRoom, SkippedClip, open_frames, try_clips, write_frames
 from training.processes import Processes
 from training.reading import ClipFrames
 from training.streaming import StreamedClips
@@ -34,8 +36,11 @@ def decoded_parts(
     dataset: Dataset, config: TrainingConfig, files: Path, processes: Processes, *, features_on_disk: bool
 ) -> Iterator[Parts]:
     """Usable inside. Raises: CommandError: as ``write_frames``."""
-    with ExitStack() as pools:
-        source = _Source(config, files, processes, pools)
+    with ExitStack() as pool:
+        submit = None
+        if config.decode == "every_epoch":
+            submit = pool.enter_context(submitter(config.workers, len(dataset.clips), processes.local_size))
+        source = _Source(config, files, processes, submit)
         train_clips, bad_train = dataset.part("train"), list[SkippedClip]()
         train: ClipFrames
         if features_on_disk:
@@ -56,18 +61,25 @@ class _Source:
     config: TrainingConfig
     files: Path
     processes: Processes
-    pools: ExitStack
+    submit: Callable[..., Future[Any]] | None
+    """Of the pool that decodes ahead of the steps; None where frames are on disk."""
 
     def frames(
         self, clips: Sequence[LabelledClip], spec: ClipSpec, name: str, kind: str
     ) -> tuple[ClipFrames, list[SkippedClip]]:
         """The clips that can be decoded, and the others; ``kind`` of clips, in words."""
         what, workers = f"which {kind} clips can be decoded", self.config.workers
-        if self.config.decode == "once":
+        if self.submit is None:
             file, title = self.files / f"{name}.dat", f"decoding {kind} clips"
-            written = self.processes.on_each_machine(lambda: write_frames(clips, spec, file, workers, title), what)
+            written = self.processes.on_each_machine(lambda: _written(clips, spec, file, workers, title), what)
             return open_frames(clips, spec, file, written)
         problems = self.processes.on_each_machine(lambda: try_clips(clips, spec, workers, f"trying {kind} clips"), what)
         kept = [clip for row, clip in enumerate(clips) if row not in problems]
-        submit = self.pools.enter_context(submitter(workers, len(kept), self.processes.local_size))
-        return StreamedClips(kept, spec, submit), [problems[row] for row in sorted(problems)]
+        return StreamedClips(kept, spec, self.submit), [problems[row] for row in sorted(problems)]
+
+
+def _written(clips: Sequence[LabelledClip], spec: ClipSpec, file: Path, workers: int, title: str) -> dict[int, SkippedClip]:
+    try:
+        return write_frames(clips, spec, file, workers, title)
+    except NoRoom as problem:
+        raise CommandError(f"{problem}; with --decode every_epoch a run needs no room") from problem

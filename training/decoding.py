@@ -24,6 +24,10 @@ from training.reading import Indices, read_ahead
 from training.workers import result_of, submitter
 
 
+class NoRoom(CommandError):
+    """The disk is too small for the frames of all clips."""
+
+
 class SkippedClip(NamedTuple):
     """A clip that could not be decoded, and why."""
 
@@ -136,7 +140,7 @@ def _try(spec: ClipSpec, row: int, clip: LabelledClip) -> SkippedClip | None:  #
 def _allocate(file: Path, shape: tuple[int, ...]) -> None:
     """The room is taken now: to write into a mapped file on a full disk ends the process.
 
-    Raises: CommandError: there is too little of it.
+    Raises: NoRoom: there is too little of it.
     """
     size_bytes = int(np.prod(shape, dtype=np.int64))
     free_bytes = shutil.disk_usage(file.parent).free
@@ -144,17 +148,27 @@ def _allocate(file: Path, shape: tuple[int, ...]) -> None:
         raise _no_room(file, size_bytes, free_bytes)
     with file.open("wb") as out:
         try:
-            os.posix_fallocate(out.fileno(), 0, size_bytes)
+            _take_room(out.fileno(), size_bytes)
         except OSError as problem:
-            if problem.errno != errno.ENOSPC:
+            if problem.errno not in {errno.ENOSPC, errno.EDQUOT}:
                 raise
             raise _no_room(file, size_bytes, free_bytes) from problem
 
 
-def _no_room(file: Path, size_bytes: int, free_bytes: int) -> CommandError:
-    return CommandError(
+def _take_room(descriptor: int, size_bytes: int) -> None:
+    """Where the system or the file system cannot do that, the file only gets its size."""
+    try:
+        os.posix_fallocate(descriptor, 0, size_bytes)
+    except (AttributeError, OSError) as problem:
+        if isinstance(problem, OSError) and problem.errno not in {errno.EOPNOTSUPP, errno.EINVAL}:
+            raise
+        os.ftruncate(descriptor, size_bytes)
+
+
+def _no_room(file: Path, size_bytes: int, free_bytes: int) -> NoRoom:
+    return NoRoom(
         f"the decoded clips need {size_bytes / 1e9:.1f} GB in {file.parent}, where {free_bytes / 1e9:.1f} GB are free; "
-        "make room there, or ask for fewer or smaller frames (`clipserve train --decode every_epoch` needs no room)"
+        "make room there, or ask for fewer or smaller frames"
     )
 
 

@@ -58,6 +58,8 @@ def _written(file: Path, rows: Sequence[IndexRow], seed: int) -> Dataset:
         dataset = read_dataset(unfinished)
         split_dataset(dataset, seed)
         unfinished.replace(file)
+    except OSError as problem:
+        raise CommandError(f"{file} cannot be written: {problem.strerror}; what was there before is kept") from problem
     except CommandError as problem:
         raise type(problem)(str(problem).replace(str(unfinished), str(file))) from problem
     finally:

@@ -8,7 +8,7 @@ from clips.errors import CommandError, UsageError
 
 def check_output_file(file: Path | None, flag: str) -> None:
     """Before hours of work. Raises: UsageError: ``file``, the value of ``flag``, cannot be written."""
-    if file is None:
+    if file is None or _is_special(file):
         return
     if file.is_dir():
         raise UsageError(f"{flag} {file} is a folder; give the name of a file")
@@ -30,8 +30,13 @@ def check_output_folder(folder: Path, flag: str) -> None:
 def write_whole(file: Path, text: str) -> None:
     """By one atomic rename: what is stopped in the middle leaves the file that was there, or none.
 
+    A link stays one, and what is no file, such as ``/dev/stdout``, is written to.
     Raises: CommandError: there is no room for it, or no right to write there.
     """
+    if _is_special(file):
+        file.write_text(text, encoding="utf-8")
+        return
+    file = file.resolve()
     unfinished = file.with_name(file.name + ".tmp")
     try:
         unfinished.write_text(text, encoding="utf-8", newline="")
@@ -39,3 +44,8 @@ def write_whole(file: Path, text: str) -> None:
     except OSError as problem:
         unfinished.unlink(missing_ok=True)
         raise CommandError(f"{file} cannot be written: {problem.strerror}; what was there before is kept") from problem
+
+
+def _is_special(file: Path) -> bool:
+    """A device or a pipe."""
+    return file.exists() and not file.is_file() and not file.is_dir()

@@ -178,7 +178,7 @@ class Pretraining:
             self.trained.load_state_dict(state["trained"])
             self.optimiser.load_state_dict(state["optimiser"])
             self.scaler.load_state_dict(state["scaler"])
-            self.knn_before = state["knn_before"]
+            self.knn_before = state.get("knn_before")
             self.epochs = [PretrainEpoch(**row) for row in state["epochs"]]
             return PretrainEpoch(**state["begun"]) if state["begun"] else None
         except (KeyError, TypeError, ValueError, RuntimeError) as problem:

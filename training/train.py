@@ -73,9 +73,9 @@ def run(args: argparse.Namespace) -> None:
         title = f"clipserve train FOLDER --name NAME --config THIS_FILE     (from the preset {config.preset})"
         print(config_text(config, title), end="")
         return
-    if not args.no_publish:
-        check_output_folder(args.model_repository, "--model-repository")
     with joined() as processes, processes.with_one_voice(), Interruption().handled() as interruption:
+        if not args.no_publish:
+            processes.from_first(lambda: check_output_folder(args.model_repository, "--model-repository"))
         folder, config = processes.from_first(lambda: resumed_run(args) if args.resume else (None, new_settings(args)))
         finished = train(config, folder, args.runs, interruption, processes)
         if not processes.is_first:

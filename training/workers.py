@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from clips.errors import CommandError
 
 _MAX_WORKERS = 8
+_DIED = "a decoding process died; --workers 0 decodes in one process and stops at the clip"
 
 
 @contextmanager
@@ -22,16 +24,21 @@ def submitter(workers: int, jobs: int, sharing: int = 1) -> Iterator[Callable[..
     ``sharing``: so many processes of this machine have a pool, and share the ``workers``; each has one at least.
     Threads of FFmpeg and torch do not fork.
     """
-    workers = min(workers if workers >= 0 else os.cpu_count() or 1, _MAX_WORKERS, jobs)
-    workers = max(1, workers // sharing) if workers else 0
+    workers = worker_count(workers, jobs, sharing)
     if workers == 0:
         yield _run_here
         return
     pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_follow_parent)
     try:
-        yield pool.submit
+        yield partial(_submit, pool)
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def worker_count(workers: int, jobs: int, sharing: int) -> int:
+    """Processes of one pool; arguments as of ``submitter``."""
+    workers = workers if workers >= 0 else os.cpu_count() or 1
+    return min(max(1, workers // sharing) if workers else 0, _MAX_WORKERS, jobs)
 
 
 def result_of(job: Future[Any]) -> Any:
@@ -39,7 +46,14 @@ def result_of(job: Future[Any]) -> Any:
     try:
         return job.result()
     except BrokenProcessPool as broken:
-        raise CommandError("a decoding process died; --workers 0 decodes in one process and stops at the clip") from broken
+        raise CommandError(_DIED) from broken
+
+
+def _submit(pool: ProcessPoolExecutor, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+    try:
+        return pool.submit(function, *arguments)
+    except BrokenProcessPool as broken:  # one has died since the last job
+        raise CommandError(_DIED) from broken
 
 
 def _run_here(function: Callable[..., Any], *arguments: Any) -> Future[Any]:

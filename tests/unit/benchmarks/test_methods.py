@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.methods import METHODS, _write_folds, needed
+from benchmarks import methods
+from benchmarks.methods import METHODS, Fold, _call_or_go_on, _write_folds, needed
 
 
 def folds(folder: Path, **changes: object) -> list[dict[str, set[str]]]:
@@ -55,3 +56,20 @@ def test_a_method_comes_with_its_teacher_and_what_it_is_compared_with() -> None:
     taught = [method.name for method in needed(["student-taught"])]
     assert taught == ["baseline", "finetune", "student", "student-taught"]
     assert needed([method.name for method in METHODS]) == list(METHODS)
+
+
+def test_a_run_that_was_begun_goes_on_and_a_finished_one_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[list[str]] = []
+    folder = tmp_path / "runs" / "m" / "2"  # number 1 was never written
+
+    def call(command: list[str]) -> None:
+        calls.append(command)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "config.json").touch()
+        if "--resume" in command:
+            (folder / "summary.json").touch()
+
+    monkeypatch.setattr(methods, "_call", call)
+    fold = Fold(0, tmp_path, "", "", "", "")
+    assert [_call_or_go_on("train", fold, tmp_path / "runs", "m", ["--epochs", "1"]) for _ in range(3)] == [folder] * 3
+    assert [command[:2] for command in calls] == [["train", str(tmp_path / "train.csv")], ["train", "--resume"]]

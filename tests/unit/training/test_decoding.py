@@ -64,6 +64,18 @@ def test_room_that_somebody_else_has_taken_is_missed_before_decoding(
         decode_clips(some_clips, SPEC, tmp_path / "frames.dat", 0, "test")
 
 
+@pytest.mark.parametrize("problem", [AttributeError(), OSError(errno.EOPNOTSUPP, "not supported")], ids=repr)
+def test_where_room_cannot_be_taken_clips_are_decoded_all_the_same(
+    some_clips: list[LabelledClip], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, problem: Exception
+) -> None:
+    def unable(*_: int) -> None:
+        raise problem
+
+    monkeypatch.setattr(os, "posix_fallocate", unable)
+    decoded, _ = decode_clips(some_clips, SPEC, tmp_path / "frames.dat", 0, "test")
+    assert np.array_equal(decoded.read([1])[0], load_clip(some_clips[1].path, SPEC).frames)
+
+
 def test_the_room_is_taken_before_decoding(some_clips: list[LabelledClip], tmp_path: Path) -> None:
     decode_clips(some_clips, SPEC, tmp_path / "frames.dat", 0, "test")
     found = (tmp_path / "frames.dat").stat()

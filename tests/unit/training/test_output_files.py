@@ -6,7 +6,7 @@ import pytest
 
 import clipserve
 from clips.errors import CommandError
-from training.output_files import write_whole
+from training.output_files import check_output_file, write_whole
 
 
 def test_what_cannot_be_written_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -23,6 +23,17 @@ def test_what_cannot_be_written_leaves_what_was_there(tmp_path: Path, monkeypatc
         write_whole(file, "something else")
     assert file.read_bytes() == b"whole\r\n"
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_what_is_no_file_is_written_to_and_a_link_stays_one(tmp_path: Path) -> None:
+    check_output_file(Path("/dev/null"), "--json")
+    write_whole(Path("/dev/null"), "text")
+    assert Path("/dev/null").is_char_device()
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link.json").symlink_to(tmp_path / "there" / "real.json")
+    write_whole(tmp_path / "link.json", "text")
+    assert (tmp_path / "link.json").is_symlink()
+    assert (tmp_path / "there" / "real.json").read_text() == "text"
 
 
 @pytest.mark.parametrize(

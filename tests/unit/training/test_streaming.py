@@ -3,6 +3,7 @@
 import os
 import signal
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from training import streaming
 from training.dataset import LabelledClip, read_dataset
 from training.reading import chunked
 from training.streaming import StreamedClips
-from training.workers import submitter
+from training.workers import submitter, worker_count
 
 SPEC = ClipSpec(num_frames=2, height=32, width=32)
 
@@ -81,20 +82,26 @@ def test_a_worker_that_is_killed_is_one_message(some_clips: list[LabelledClip], 
         list(StreamedClips(some_clips, SPEC, submit).in_batches(chunked(np.arange(8), 2)))
 
 
+def test_so_is_one_that_is_killed_between_two_batches(some_clips: list[LabelledClip]) -> None:
+    with submitter(1, 8) as submit:
+        batches = StreamedClips(some_clips, SPEC, submit).in_batches(chunked(np.arange(8), 2))
+        next(batches)
+        with suppress(CommandError):
+            submit(_killed).exception()
+        with pytest.raises(CommandError, match="a decoding process died"):
+            list(batches)
+
+
 def _killed(*_: object) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_processes_of_one_machine_share_its_workers() -> None:
-    with submitter(4, jobs=100, sharing=2) as submit:
-        assert _pool_size(submit) == 2
-    with submitter(1, jobs=100, sharing=2) as submit:
-        assert _pool_size(submit) == 1
-
-
-def _pool_size(submit: Any) -> int:
-    size: int = submit.__self__._max_workers
-    return size
+    assert worker_count(4, jobs=100, sharing=2) == 2
+    assert worker_count(1, jobs=100, sharing=2) == 1
+    assert worker_count(0, jobs=100, sharing=2) == 0
+    assert worker_count(64, jobs=100, sharing=8) == 8
+    assert worker_count(64, jobs=3, sharing=1) == 3
 
 
 def test_the_clips_are_those_that_can_be_decoded(some_clips: list[LabelledClip], tmp_path: Path) -> None:
