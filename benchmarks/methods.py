@@ -43,7 +43,7 @@ class Method:
     start: str = "none"
     """``none``, or the backbone: ``pretrained`` without labels, ``distilled`` from an image network."""
     teacher: str = ""
-    """Another method, whose model teaches."""
+    """Another method, whose model after the last epoch teaches: the epoch that is chosen is often a worse one."""
     against: str = ""
     """The method that lacks what this one adds."""
 
@@ -52,6 +52,7 @@ METHODS = (
     Method("scratch", FROM_SCRATCH),
     Method("pretrained", FROM_SCRATCH, start="pretrained", against="scratch"),
     Method("distilled", FROM_SCRATCH, start="distilled", against="scratch"),
+    Method("taught", FROM_SCRATCH, teacher="distilled", against="scratch"),
     Method("baseline", PLAIN, start="distilled"),
     Method("finetune", "--preset finetune", start="distilled", against="baseline"),
     Method("shift", "--preset finetune --temporal shift", start="distilled", against="finetune"),
@@ -59,7 +60,7 @@ METHODS = (
     Method("four-frames", FOUR_FRAMES, start="distilled"),
     Method("four-frames-taught", FOUR_FRAMES, start="distilled", teacher="sixteen-frames", against="four-frames"),
     Method("student", STUDENT),
-    Method("student-taught", STUDENT, teacher="finetune", against="student"),
+    Method("student-taught", STUDENT, teacher="distilled", against="student"),
 )
 
 
@@ -131,7 +132,7 @@ def _measured(fold: Fold, method: Method) -> dict[str, Any]:
     figures = fold.folder / f"{method.name}.json"
     if not figures.exists():
         start = ["--weights", _start(fold, method.start)]
-        taught = ["--teacher", str(_checkpoint(fold, method.teacher, "best"))] if method.teacher else []
+        taught = ["--teacher", str(_checkpoint(fold, method.teacher, "last"))] if method.teacher else []
         flags = [*SHARED.split(), *fold.shape.split(), *method.flags.split(), *start, *taught]
         _call_or_go_on("train", fold, fold.folder / "runs", method.name, flags)
         measured = {which: _evaluated(fold, method.name, which) for which in MEASURED}

@@ -54,7 +54,7 @@ def test_more_seeds_than_groups_are_refused(tmp_path: Path) -> None:
 def test_a_method_comes_with_its_teacher_and_what_it_is_compared_with() -> None:
     assert [method.name for method in needed(["finetune"])] == ["baseline", "finetune"]
     taught = [method.name for method in needed(["student-taught"])]
-    assert taught == ["baseline", "finetune", "student", "student-taught"]
+    assert taught == ["scratch", "distilled", "student", "student-taught"]
     assert needed([method.name for method in METHODS]) == list(METHODS)
 
 
