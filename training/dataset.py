@@ -156,7 +156,7 @@ def _folder_rows(folder: Path) -> Iterable[Row]:
     """
     for entry in sorted(folder.iterdir()):
         if entry.is_dir() and not entry.name.startswith("."):
-            files = [file for file in sorted(entry.rglob("*")) if file.is_file() and not _is_hidden(file, folder)]
+            files = [file for file in sorted(entry.rglob("*")) if file.is_file() and not is_hidden(file, folder)]
             if not files:
                 raise CommandError(f"the class folder {entry} holds no files; remove it or put clips into it")
             yield from (Row(file, file.relative_to(folder).as_posix(), entry.name, "", "") for file in files)
@@ -164,7 +164,8 @@ def _folder_rows(folder: Path) -> Iterable[Row]:
             raise CommandError(f"{entry} lies beside the class folders and has no label; put it into one of them")
 
 
-def _is_hidden(file: Path, folder: Path) -> bool:
+def is_hidden(file: Path, folder: Path) -> bool:
+    """Whether ``file``, or a folder between ``folder`` and it, begins with a dot."""
     return any(part.startswith(".") for part in file.relative_to(folder).parts)
 
 

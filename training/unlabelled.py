@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import get_args
 
 from clips.errors import CommandError, UsageError
-from training.dataset import LabelledClip, Part
+from training.dataset import LabelledClip, Part, is_hidden
 
 _LABEL = "(without label)"
 """What messages call them."""
@@ -38,8 +38,7 @@ def read_videos(source: Path) -> list[LabelledClip]:
 def _found(folder: Path) -> Iterator[Path]:
     """Every file that is not hidden, so that an unreadable one is reported and not overlooked; no tables and no notes."""
     for file in folder.rglob("*"):
-        hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
-        if file.is_file() and not hidden and file.suffix.lower() not in {".csv", ".txt", ".md", ".json"}:
+        if file.is_file() and not is_hidden(file, folder) and file.suffix.lower() not in {".csv", ".txt", ".md", ".json"}:
             yield file
 
 
