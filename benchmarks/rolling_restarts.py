@@ -137,6 +137,7 @@ async def _call(port: int, pause_seconds: float, seen: Seen, over: asyncio.Event
                 answer = await read_message(connection[0])
             except (ConnectionError, Ended, asyncio.IncompleteReadError):
                 seen.statuses[NO_ANSWER] += 1
+                connection[1].close()
                 connection = None
                 continue
             seen.latencies_seconds.append(monotonic() - started)

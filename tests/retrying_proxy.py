@@ -54,6 +54,10 @@ class Ended(Exception):
     """The connection ended before a message began."""
 
 
+class Refused(ConnectionError):
+    """No connection came to be."""
+
+
 async def read_message(reader: asyncio.StreamReader) -> Message:
     """The next one, whole. Raises: Ended. ConnectionError, IncompleteReadError: the connection ended in the middle of it."""
     try:
@@ -78,8 +82,8 @@ class Backend:
     _idle: list[tuple[Connection, float]] = field(default_factory=list)
 
     async def ask(self, request: Message) -> Message:
-        """Send one request. Raises: ConnectionRefusedError. Ended: before an answer began. Others: in the middle of it."""
-        reader, writer = self._kept() or await asyncio.open_connection("127.0.0.1", self.port)
+        """Send one request. Raises: Refused. Ended: before an answer began. Others: in the middle of it."""
+        reader, writer = self._kept() or await self._connect()
         try:
             writer.write(request.encoded())
             answer = await read_message(reader)
@@ -107,6 +111,13 @@ class Backend:
         """Close the kept connections."""
         while self._idle:
             self._idle.pop()[0][1].close()
+
+    async def _connect(self) -> Connection:
+        """A new one. One that a listener had not taken yet when it was closed is reset, not refused."""
+        try:
+            return await asyncio.open_connection("127.0.0.1", self.port)
+        except ConnectionError as error:
+            raise Refused from error
 
     def _keep(self, connection: Connection, answer: Message) -> None:
         if answer.says_close:
@@ -172,7 +183,7 @@ class RetryingProxy:
         for backend in self._in_turn():
             try:
                 answer = await backend.ask(request)
-            except ConnectionRefusedError:
+            except Refused:
                 self.retries["refused"] += 1
             except Ended:
                 self.retries["ended"] += 1

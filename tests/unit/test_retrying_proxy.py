@@ -1,12 +1,14 @@
 """The proxy of the rolling restarts retries what nginx and Envoy would, and nothing else."""
 
 import asyncio
+import errno
+import os
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
 
-from tests.retrying_proxy import Backend, Ended, Message, RetryingProxy, read_message
+from tests.retrying_proxy import Backend, Ended, Message, Refused, RetryingProxy, read_message
 
 GOOD = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ngood"
 BUSY = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
@@ -56,6 +58,18 @@ def test_a_server_that_gives_no_answer_is_followed_by_the_next(first: bytes | No
     assert answer
     assert (answer.status, answer.body) == (200, b"good")
     assert retries == {reason: 1}
+
+
+@pytest.mark.parametrize("number", [errno.ECONNREFUSED, errno.ECONNRESET, errno.ECONNABORTED])
+def test_a_connection_that_a_listener_had_not_taken_when_it_was_closed_is_refused(
+    number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def reset(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(asyncio, "open_connection", reset)
+    with pytest.raises(Refused):
+        asyncio.run(Backend(port=1).ask(REQUEST))
 
 
 @pytest.mark.parametrize("first", [GOOD, FAULT, BROKEN], ids=["good", "fault", "503 without a time"])
