@@ -1,8 +1,10 @@
-"""Two clips of each video, at two times, augmented apart from each other.
+"""Two clips of each video, at two times, augmented apart from each other; and of each picture, which has no time.
 
 stored frames  | x x x x x x x x x x x x |
 clip a            [ x   x   x ]              a window of the video, one frame of each of its segments
 clip b                    [ x     x x ]
+
+picture        x       both clips            [ x x x ]
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,35 +18,37 @@ from torch import Tensor
 from training.augment import Augmentation
 from training.decoding import DecodedClips
 from training.feeding import drawn_frames
+from training.pictures import NO_PICTURES, StoredPictures
 from training.reading import Indices, chunked, read_ahead
 
 
 @dataclass(frozen=True)
-class VideoPairs:
-    """Batches of pairs: every video once in a pass, in another order and at other times each."""
+class ClipPairs:
+    """Batches of pairs: every video and every picture once in a pass, in another order and at other times each."""
 
     decoded: DecodedClips
     batch_size: int
-    """Videos in a batch."""
+    """Videos and pictures in a batch."""
     num_frames: int
     """Of a clip."""
     window: float
     """Share of the video that a clip is drawn from, 0 to 1."""
     augmentation: Augmentation
     device: torch.device
+    pictures: StoredPictures = NO_PICTURES
+    """As large as the frames of the videos."""
 
     def __len__(self) -> int:
         """Batches in a pass; the last one is left out where it is not full: its statistics would be others."""
-        return max(1, len(self.decoded) // self.batch_size)
+        return max(1, (len(self.decoded) + len(self.pictures)) // self.batch_size)
 
     def one_pass(self, seed: Sequence[int], start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-        """Both clips of each video, float 0 to 255, (batch, frames, size, size, 3); from batch number ``start`` on."""
+        """Both clips of each, float 0 to 255, (batch, frames, size, size, 3); from batch number ``start`` on."""
         random = np.random.default_rng(seed)
-        order, times = random.permutation(len(self.decoded)), self._times(random)
+        order, times = random.permutation(len(self.decoded) + len(self.pictures)), self._times(random)
 
         def read(indices: Indices) -> NDArray[np.uint8]:
-            rows = self.decoded.rows[indices]
-            return np.stack([self.decoded.frames[row][times[i]] for row, i in zip(rows, indices, strict=True)])
+            return np.stack([self._both(number, times) for number in indices])
 
         batches = chunked(order, self.batch_size)[: len(self)][start:]
         for number, (_, frames) in enumerate(read_ahead(batches, read), start=start):
@@ -55,6 +59,14 @@ class VideoPairs:
                 self.augmentation(both[:, : self.num_frames], seeds[0]),
                 self.augmentation(both[:, self.num_frames :], seeds[1]),
             )
+
+    def _both(self, number: int, times: Indices) -> NDArray[np.uint8]:
+        """The frames of both clips, one after the other; the pictures are numbered after the videos."""
+        if number >= len(self.decoded):
+            picture = self.pictures.frames[number - len(self.decoded)]
+            return np.broadcast_to(picture, (2 * self.num_frames, *picture.shape))
+        frames: NDArray[np.uint8] = self.decoded.frames[self.decoded.rows[number]][times[number]]
+        return frames
 
     def _times(self, random: np.random.Generator) -> Indices:
         """(videos, 2 x num_frames): which stored frames the two clips of each video take."""

@@ -1,7 +1,8 @@
 """Pre-train a ResNet on videos without labels: two clips of one video shall find each other among those of other videos.
 
 VIDEOS is a folder, searched with its subfolders, or a CSV file with the column path; where it has a column split, its val
-clips are left out, and so are those that --probe measures on. The result is runs/NAME/1 with backbone.pt, which
+clips are left out, and so are those that --probe measures on. --pictures gives a folder of other pictures to learn from
+beside them; a picture is a clip without time. The result is runs/NAME/1 with backbone.pt, which
 `clipserve train --weights runs/NAME/1` starts from. --probe gives labelled clips on which the features are tried meanwhile, by
 their nearest neighbours. Ctrl-C stops the run, --resume runs/NAME/1 goes on.
 """
@@ -20,7 +21,8 @@ from training.flags import add_config_flags
 from training.interruption import Interruption
 from training.knn_probe import KnnProbe, probe_clips
 from training.model import VideoClassifier
-from training.pairs import VideoPairs
+from training.pairs import ClipPairs
+from training.pictures import NO_PICTURES, StoredPictures, read_stored_pictures
 from training.plots import Curve, curves_figure
 from training.pretrain_config import PretrainConfig
 from training.pretraining import Pretraining
@@ -72,15 +74,17 @@ def pretrain(config: PretrainConfig, folder: RunFolder | None, runs: Path, inter
     if folder is None or not folder.last.exists():
         print(f"start: {load_start_weights(model, config.weights, config.backbone)}", flush=True)
     model.to(device.torch_device)
+    pictures = read_stored_pictures(Path(config.pictures), config.store_spec) if config.pictures else NO_PICTURES
     folder = folder or RunFolder.create(runs, config)
-    print(f"data: {len(videos)} different videos\ndevice: {device.note}\nrun folder: {folder.path}", flush=True)
+    data = f"{len(videos)} different videos" + (f" and {len(pictures)} different pictures" if pictures else "")
+    print(f"data: {data}\ndevice: {device.note}\nrun folder: {folder.path}", flush=True)
     with folder.frame_files() as files:
         decoded, skipped = decode_clips(videos, config.store_spec, files / "videos.dat", config.workers, "decoding")
         folder.write_skipped(skipped)
         for clip in skipped:
             print(f"skipped: {clip.name}: {clip.message} ({clip.code})", flush=True)
         probe = KnnProbe.decoded(probed, config, files, device) if probed else None
-        work = Pretraining(config, model, _pairs(decoded, config, device), probe, device, folder, interruption)
+        work = Pretraining(config, model, _pairs(decoded, pictures, config, device), probe, device, folder, interruption)
         _fit_or_say_how_to_resume(work)
     save_torch_file(work.backbone(), folder.backbone)
     _write_outcome(work, len(skipped))
@@ -96,10 +100,11 @@ def _unmeasured(videos: list[LabelledClip], probed: Dataset | None) -> list[Labe
     return kept
 
 
-def _pairs(decoded: DecodedClips, config: PretrainConfig, device: Device) -> VideoPairs:
+def _pairs(decoded: DecodedClips, pictures: StoredPictures, config: PretrainConfig, device: Device) -> ClipPairs:
     if len(decoded) < 2:
         raise CommandError("only one video can be decoded; pre-training learns from how videos differ")
-    return VideoPairs(decoded, config.batch_size, config.num_frames, config.window, config.augmentation, device.torch_device)
+    window, augmentation = config.window, config.augmentation
+    return ClipPairs(decoded, config.batch_size, config.num_frames, window, augmentation, device.torch_device, pictures)
 
 
 def _fit_or_say_how_to_resume(work: Pretraining) -> None:
@@ -123,6 +128,7 @@ def _write_outcome(work: Pretraining, skipped: int) -> None:
     curves_figure(curves, f"{work.config.name}, run {work.run.path.name}").savefig(work.run.curves, dpi=130)
     summary = {
         "videos": len(work.pairs.decoded),
+        "pictures": len(work.pairs.pictures),
         "skipped_videos": skipped,
         "epochs": last.epoch,
         "loss": last.loss,

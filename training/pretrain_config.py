@@ -18,12 +18,13 @@ class PretrainConfig(BaseModel):
     videos: str
     """Folder or CSV file, as given."""
 
+    pictures: str = Field("", description="folder of other JPEG or PNG pictures, searched with its subfolders")
     weights: str = Field("imagenet", description="start from `imagenet`, `none`, a checkpoint file or a run folder")
     backbone: Backbone = Field("resnet50", description="what looks at each frame")
     seed: int = Field(0, ge=0, description="of the start weights, the order and the augmentation")
 
-    epochs: int = Field(200, ge=1, description="passes over the videos")
-    batch_size: int = Field(64, ge=2, description="videos per step, two clips of each")
+    epochs: int = Field(200, ge=1, description="passes over the videos and pictures")
+    batch_size: int = Field(64, ge=2, description="videos and pictures per step, two clips of each")
     num_frames: int = Field(4, ge=1, le=64, description="frames of a clip")
     window: float = Field(0.5, gt=0, le=1, description="share of a video that a clip is drawn from")
     stored_frames: int = Field(24, ge=1, le=256, description="frames of each video that are decoded, to draw from")

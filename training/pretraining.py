@@ -22,7 +22,7 @@ from training.interruption import Interruption
 from training.knn_probe import KnnProbe
 from training.model import VideoClassifier
 from training.optimiser import Schedule, parameter_groups
-from training.pairs import VideoPairs
+from training.pairs import ClipPairs
 from training.pretrain_config import PretrainConfig
 from training.run_folder import RunFolder
 from training.weights import read_torch_file, save_torch_file
@@ -38,7 +38,7 @@ class PretrainEpoch:
     epoch: int
     loss: float = 0.0
     found: float = 0.0
-    """Share of the clips to which the other one of their video is the nearest in the batch, 0 to 1."""
+    """Share of the clips to which the other one of their video or picture is the nearest in the batch, 0 to 1."""
     learning_rate: float = 0.0
     seconds: float = 0.0
     knn_accuracy: float | None = None
@@ -65,7 +65,7 @@ class Pretraining:
     config: PretrainConfig
     model: VideoClassifier
     """On the device. Its trunk is trained."""
-    pairs: VideoPairs
+    pairs: ClipPairs
     probe: KnnProbe | None
     device: Device
     run: RunFolder
@@ -169,11 +169,13 @@ class Pretraining:
     def _resume(self) -> PretrainEpoch | None:
         """Everything as it was; returns the epoch that was begun, if any.
 
-        Raises: CommandError: the videos are others now, or ``last.pt`` was written by another version.
+        Raises: CommandError: the videos or pictures are others now, or ``last.pt`` was written by another version.
         """
         state: dict[str, Any] = dict(read_torch_file(self.run.last))
         if state.get("videos") != self._fingerprint():
-            raise CommandError(f"the videos of {self.config.videos} have changed since the run began; start a new run")
+            pictures = f" or the pictures of {self.config.pictures}" if self.config.pictures else ""
+            changed = f"the videos of {self.config.videos}{pictures} have changed"
+            raise CommandError(f"{changed} since the run began; start a new run")
         try:
             self.trained.load_state_dict(state["trained"])
             self.optimiser.load_state_dict(state["optimiser"])
@@ -185,5 +187,6 @@ class Pretraining:
             raise CommandError(f"{self.run.last} does not fit the settings of the run; start a new run") from problem
 
     def _fingerprint(self) -> str:
-        """SHA-256 (hexadecimal) over the content hashes of the videos that can be decoded, in their order."""
-        return hashlib.sha256("".join(clip.sha256 for clip in self.pairs.decoded.clips).encode()).hexdigest()
+        """SHA-256 (hexadecimal) over the content hashes of the videos that can be decoded, then of the pictures, in order."""
+        hashes = [clip.sha256 for clip in self.pairs.decoded.clips] + [*self.pairs.pictures.sha256]
+        return hashlib.sha256("".join(hashes).encode()).hexdigest()

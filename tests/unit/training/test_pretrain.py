@@ -1,23 +1,25 @@
 """Pre-training as a command: what it leaves behind, that it can be stopped anywhere, and that a run starts from it."""
 
 import csv
+import hashlib
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import clipserve
 from clips.errors import CommandError
 from tests.stop_after import StopAfter
-from tests.videos import encode, grainy_picture
+from tests.videos import encode, grainy_picture, solid_picture
 from training.augment import Augmentation
 from training.interruption import Interruption
 from training.pretrain import pretrain
 from training.pretrain_config import PretrainConfig
 from training.run_folder import RunFolder
-from training.weights import read_state
+from training.weights import read_state, read_torch_file
 
 TINY = {
     "name": "p", "weights": "none", "backbone": "resnet18", "size": 32, "num_frames": 1, "stored_frames": 2, "batch_size": 2,
@@ -30,6 +32,16 @@ FLAGS = [word for key, value in TINY.items() for word in ("--" + key.replace("_"
 @pytest.fixture
 def clips(make_clips) -> Path:
     return make_clips({"red": 3, "green": 3})
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    folder = tmp_path / "pictures"
+    (folder / "deep").mkdir(parents=True)
+    for number, name in enumerate(("a.png", "b.jpg", "deep/c.png")):
+        Image.fromarray(solid_picture((60 * number, 90, 200), width=40)).save(folder / name)
+    (folder / "copy.png").write_bytes((folder / "a.png").read_bytes())
+    return folder
 
 
 def config(clips: Path, **changes: object) -> PretrainConfig:
@@ -57,8 +69,21 @@ def test_a_run_leaves_a_backbone_that_training_starts_from(clips: Path, big_file
     assert "tensors of the trunk loaded, head starts at random" in capsys.readouterr().out
 
 
-def test_a_run_that_is_stopped_anywhere_ends_like_one_that_is_not(clips: Path, big_files: Path) -> None:
-    settings = config(clips)
+def test_pictures_are_learnt_from_beside_the_videos(clips: Path, pictures: Path, big_files: Path, capsys) -> None:
+    flags = [*FLAGS, "--pictures", str(pictures), "--epochs", "1", "--batch-size", "4"]
+    assert clipserve.main(["pretrain", str(clips), *flags, "--runs", str(big_files)]) == 0
+    assert "data: 6 different videos and 3 different pictures\n" in capsys.readouterr().out
+    run = RunFolder(big_files / "p" / "1")
+    summary = json.loads(run.summary.read_text())
+    assert (summary["videos"], summary["pictures"]) == (6, 3)
+    assert next(csv.DictReader(run.results.read_text().splitlines()))["steps"] == "2", "9 in batches of 4"
+
+
+@pytest.mark.parametrize("with_pictures", [False, True])
+def test_a_run_that_is_stopped_anywhere_ends_like_one_that_is_not(
+    clips: Path, pictures: Path, big_files: Path, with_pictures: bool
+) -> None:
+    settings = config(clips, pictures=str(pictures) if with_pictures else "")
     whole = pretrain(settings, None, big_files, Interruption())
     cut = RunFolder(big_files / "p" / "2")
     with pytest.raises(KeyboardInterrupt):
@@ -125,6 +150,58 @@ def test_a_run_whose_videos_have_changed_does_not_go_on(clips: Path, big_files: 
     (clips / "red" / "0.mp4").unlink()
     with pytest.raises(CommandError, match="have changed since the run began"):
         pretrain(config(clips), RunFolder(big_files / "p" / "1"), big_files, Interruption())
+
+
+@pytest.mark.parametrize("change", ["fewer", "others"])
+def test_a_run_whose_pictures_have_changed_does_not_go_on(clips: Path, pictures: Path, big_files: Path, change: str) -> None:
+    settings = config(clips, pictures=str(pictures))
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(settings, None, big_files, StopAfter(1))
+    if change == "fewer":
+        (pictures / "b.jpg").unlink()
+    else:
+        Image.fromarray(solid_picture((1, 2, 3))).save(pictures / "b.jpg")
+    with pytest.raises(CommandError, match=r"or the pictures of .* have changed since the run began"):
+        pretrain(settings, RunFolder(big_files / "p" / "1"), big_files, Interruption())
+
+
+def test_a_run_that_was_begun_when_there_were_no_pictures_goes_on(clips: Path, big_files: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(config(clips), None, big_files, StopAfter(1))
+    run = RunFolder(big_files / "p" / "1")
+    contents = [hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(clips.rglob("*.mp4"))]
+    assert read_torch_file(run.last)["videos"] == hashlib.sha256("".join(contents).encode()).hexdigest()
+    settings = json.loads(run.config.read_text())
+    assert settings.pop("pictures") == ""
+    run.config.write_text(json.dumps(settings))
+    assert clipserve.main(["pretrain", "--resume", str(run.path)]) == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (None, "gone is no folder of pictures"),
+        ({}, "gone holds no JPEG or PNG pictures"),
+        ({"a.png": b"a"}, "a.png is not a readable picture"),
+    ],
+)
+def test_pictures_that_cannot_be_used_are_said_before_anything_is_decoded(
+    content: dict[str, bytes] | None, complaint: str, clips: Path, capsys
+) -> None:
+    folder, runs = clips.with_name("gone"), clips.with_name("runs")
+    if content is not None:
+        folder.mkdir()
+        for name, data in content.items():
+            (folder / name).write_bytes(data)
+    assert clipserve.main(["pretrain", str(clips), *FLAGS, "--pictures", str(folder), "--runs", str(runs)]) == 2
+    assert complaint in capsys.readouterr().err
+    assert not runs.exists()
+
+
+def test_pictures_do_not_stand_for_videos(make_clips, pictures: Path, capsys) -> None:
+    clips = make_clips({"red": 1})
+    assert clipserve.main(["pretrain", str(clips), *FLAGS, "--pictures", str(pictures)]) == 1
+    assert "holds 1 videos to learn from" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
