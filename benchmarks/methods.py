@@ -3,17 +3,16 @@
 A seed holds out some groups, trains on the others but two, and is measured on those held out: nothing of it has seen them, not
 even its backbone. Measured are the model after the last epoch and that of the epoch that the two groups choose: they are so
 few clips that the choice is half a lottery. Methods are calls of the commands that users have; those from random or other start
-weights, and those with and without a teacher, differ in nothing else. What a work folder has already is not done again, so that
-a run can be stopped and go on.
+weights, and those with and without a teacher, differ in nothing else. Some train with the labels of a few groups alone; their
+backbones have seen the clips of the others, too, without labels. What a work folder has already is not done again, so that a
+run can be stopped and go on.
 """
 
 import argparse
 import contextlib
-import csv
 import json
 import multiprocessing
-import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,15 +20,16 @@ from statistics import mean, stdev
 from typing import Any
 
 import clipserve
+from benchmarks.folds import Fold, write_folds
 from benchmarks.record import write_result
 
-VALIDATION_GROUPS = 2
 METRICS = ("accuracy", "macro_f1", "mean_average_precision")
 MEASURED = ("last", "best")
 SHAPE = "--num-frames 8 --size 128"
 SHARED = "--sampling exact --patience 0 --no-publish"
 PLAIN = "--preset baseline --epochs 30"
 FROM_SCRATCH = f"{PLAIN} --learning-rate 0.01 --schedule cosine --warmup-epochs 1 --crop-scale-min 0.4 --colour 0.3"
+FEW_LABELS = f"{FROM_SCRATCH} --epochs 60"
 STUDENT = f"{FROM_SCRATCH} --backbone resnet18 --num-frames 4 --frame-choices 2"
 FOUR_FRAMES = "--preset finetune --num-frames 4 --frame-choices 4"
 
@@ -41,18 +41,25 @@ class Method:
     name: str
     flags: str
     start: str = "none"
-    """``none``, or the backbone: ``pretrained`` without labels, ``distilled`` from an image network."""
+    """``none``, or the backbone: ``pretrained`` without labels, ``pictured`` the same with pictures beside the clips,
+    ``distilled`` from an image network."""
     teacher: str = ""
     """Another method, whose model after the last epoch teaches: the epoch that is chosen is often a worse one."""
     against: str = ""
     """The method that lacks what this one adds."""
+    groups: int = 0
+    """Of which the labels are used; 0 for all. Backbones see the clips of all."""
 
 
 METHODS = (
     Method("scratch", FROM_SCRATCH),
     Method("pretrained", FROM_SCRATCH, start="pretrained", against="scratch"),
+    Method("pictured", FROM_SCRATCH, start="pictured", against="scratch"),
     Method("distilled", FROM_SCRATCH, start="distilled", against="scratch"),
     Method("taught", FROM_SCRATCH, teacher="distilled", against="scratch"),
+    Method("few-scratch", FEW_LABELS, groups=4),
+    Method("few-pretrained", FEW_LABELS, start="pretrained", against="few-scratch", groups=4),
+    Method("few-pictured", FEW_LABELS, start="pictured", against="few-scratch", groups=4),
     Method("baseline", PLAIN, start="distilled"),
     Method("finetune", "--preset finetune", start="distilled", against="baseline"),
     Method("shift", "--preset finetune --temporal shift", start="distilled", against="finetune"),
@@ -64,29 +71,13 @@ METHODS = (
 )
 
 
-@dataclass(frozen=True)
-class Fold:
-    """One seed with its clips."""
-
-    seed: int
-    folder: Path
-    """Holds ``train.csv`` (with two groups as `val`), ``test.csv`` and everything that comes of them."""
-    pictures: str
-    """Of the distillation, beside the clips' frames."""
-    distill: str
-    """Flags of ``clipserve distill``."""
-    pretrain: str
-    """Flags of ``clipserve pretrain``."""
-    shape: str
-    """Flags of ``clipserve train`` that come before those of the method."""
-
-
 def main() -> None:
     """Run what is missing, print and record."""
     args = _arguments()
+    starts = start_commands(args)
+    chosen = chosen_methods(args.methods, starts)
     _check_same_flags(args)
-    folds = _write_folds(args)
-    chosen = needed(args.methods)
+    folds = write_folds(args, starts, {method.groups for method in chosen})
     with ProcessPoolExecutor(args.parallel, mp_context=multiprocessing.get_context("spawn")) as pool:
         found = list(pool.map(_run_fold, folds, [chosen] * len(folds)))
     figures = {method.name: _figures(method, found) for method in chosen}
@@ -94,10 +85,10 @@ def main() -> None:
         print(f"\n{metric}, after the last epoch")
         for name, row in figures.items():
             print(f"{name:20} {_in_words(row['last'][metric])}")
-    test_clips = [len((fold.folder / "test.csv").read_text().splitlines()) - 1 for fold in folds]
+    test_clips = [len(fold.test_csv.read_text().splitlines()) - 1 for fold in folds]
     settings = {"shape": args.shape, "shared": SHARED, "methods": {method.name: vars(method) for method in chosen}}
-    settings |= {"test_clips": test_clips, "distill": args.distill, "pretrain": args.pretrain, "seeds": args.seeds}
-    write_result(args.result, settings | {"found": figures})
+    settings |= {name: getattr(args, name) for name in ("distill", "pretrain", "pretrain_pictured", "seeds")}
+    write_result(args.result, settings | {"test_clips": test_clips, "found": figures})
 
 
 def needed(names: Sequence[str]) -> list[Method]:
@@ -109,10 +100,36 @@ def needed(names: Sequence[str]) -> list[Method]:
     return [method for method in METHODS if method.name in wanted]
 
 
+def start_commands(args: argparse.Namespace) -> dict[str, list[str]]:
+    """By name, how start weights are made; without pictures there is no ``pictured``."""
+    pictures = ["--pictures", str(args.pictures.resolve())] if args.pictures else []
+    pretrain = ["pretrain", "--weights", "none"]
+    starts = {
+        "distilled": ["distill", *args.distill.split(), *pictures],
+        "pretrained": [*pretrain, *args.pretrain.split()],
+    }
+    if pictures:
+        starts["pictured"] = [*pretrain, *args.pretrain_pictured.split(), *pictures]
+    return starts
+
+
+def chosen_methods(names: Sequence[str] | None, starts: Collection[str]) -> list[Method]:
+    """Those of these names with all that they need; None for all that can be run.
+
+    Raises: SystemExit: one starts from what there is not.
+    """
+    possible = [method.name for method in METHODS if method.start in {"none", *starts}]
+    chosen = needed(possible if names is None else names)
+    if missing := [method.name for method in chosen if method.name not in possible]:
+        raise SystemExit(f"{', '.join(missing)}: give the pictures to start from with --pictures FOLDER")
+    return chosen
+
+
 def _check_same_flags(args: argparse.Namespace) -> None:
     """What lies in the work folder was made with the flags that are recorded beside it."""
     file = args.work / "flags.json"
-    given = {name: getattr(args, name) for name in ("clips", "distill", "pretrain", "held_out", "shape", "pictures")}
+    names = ("clips", "distill", "pretrain", "pretrain_pictured", "held_out", "shape", "pictures")
+    given = {name: getattr(args, name) for name in names}
     methods = {method.name: vars(method) for method in METHODS}
     flags = json.dumps({**given, "shared": SHARED, "methods": methods}, indent=1, default=str)
     args.work.mkdir(parents=True, exist_ok=True)
@@ -134,7 +151,7 @@ def _measured(fold: Fold, method: Method) -> dict[str, Any]:
         start = ["--weights", _start(fold, method.start)]
         taught = ["--teacher", str(_checkpoint(fold, method.teacher, "last"))] if method.teacher else []
         flags = [*SHARED.split(), *fold.shape.split(), *method.flags.split(), *start, *taught]
-        _call_or_go_on("train", fold, fold.folder / "runs", method.name, flags)
+        _call_or_go_on(["train", str(fold.train_csv(method.groups)), *flags], fold.folder / "runs", method.name, fold.seed)
         measured = {which: _evaluated(fold, method.name, which) for which in MEASURED}
         unfinished = figures.with_suffix(".part")
         unfinished.write_text(json.dumps(measured, indent=1))
@@ -147,7 +164,7 @@ def _evaluated(fold: Fold, method: str, which: str) -> dict[str, float]:
     """Metrics of one checkpoint on the groups held out."""
     report = fold.folder / "evaluation.json"
     checkpoint = str(_checkpoint(fold, method, which))
-    _call(["evaluate", checkpoint, str(fold.folder / "test.csv"), "--split", "all", "--json", str(report)])
+    _call(["evaluate", checkpoint, str(fold.test_csv), "--split", "all", "--json", str(report)])
     found = json.loads(report.read_text())
     return {metric: found[metric] for metric in METRICS}
 
@@ -156,23 +173,20 @@ def _start(fold: Fold, start: str) -> str:
     """Start weights for ``--weights``; made first where they are missing."""
     if start == "none":
         return start
-    command = {"distilled": "distill", "pretrained": "pretrain"}[start]
-    flags = [*fold.distill.split(), *(["--pictures", fold.pictures] if fold.pictures else [])]
-    flags = ["--weights", "none", *fold.pretrain.split()] if start == "pretrained" else flags
-    return str(_call_or_go_on(command, fold, fold.folder / start, start, flags))
+    command, *flags = fold.starts[start]
+    return str(_call_or_go_on([command, str(fold.train_csv()), *flags], fold.folder / start, start, fold.seed))
 
 
-def _call_or_go_on(command: str, fold: Fold, runs: Path, name: str, flags: Sequence[str]) -> Path:
+def _call_or_go_on(command: Sequence[str], runs: Path, name: str, seed: int) -> Path:
     """The folder of a finished run: of one that was begun, if there is one, else of a new one."""
     begun = sorted((runs / name).glob("*/config.json"), key=lambda file: int(file.parent.name))
     if not begun:
-        where = ["--name", name, "--runs", str(runs), "--seed", str(fold.seed)]
-        _call([command, str(fold.folder / "train.csv"), *where, *flags])
+        _call([*command, "--name", name, "--runs", str(runs), "--seed", str(seed)])
         begun = list((runs / name).glob("*/config.json"))
     folder = begun[-1].parent
     if not (folder / "summary.json").exists():
-        more = ["--no-publish"] if command == "train" else []
-        _call([command, "--resume", str(folder), *more])
+        more = ["--no-publish"] if command[0] == "train" else []
+        _call([command[0], "--resume", str(folder), *more])
     return folder
 
 
@@ -212,44 +226,6 @@ def _deviation(values: Sequence[float]) -> float:
     return stdev(values) if len(values) > 1 else 0.0
 
 
-def _write_folds(args: argparse.Namespace) -> list[Fold]:
-    """Four groups are held out for each seed: the first four by number for seed 0, the next four for seed 1."""
-    with args.clips.open(encoding="utf-8") as file:
-        rows = [{**row, "path": str((args.clips.parent / row["path"]).resolve())} for row in csv.DictReader(file)]
-    numbers = sorted({_number(row["group"]) for row in rows})
-    folds = []
-    for seed in args.seeds:
-        held_out = numbers[seed * args.held_out : (seed + 1) * args.held_out]
-        if len(held_out) < args.held_out or len(numbers) < args.held_out + VALIDATION_GROUPS + 1:
-            raise SystemExit(f"--seeds {seed} --held-out {args.held_out}: there are {len(numbers)} groups")
-        rest = [number for number in numbers if number not in held_out]
-        parts = {number: "val" if number in rest[-VALIDATION_GROUPS:] else "train" for number in rest}
-        folder = (args.work / f"fold{seed}").resolve()
-        folder.mkdir(parents=True, exist_ok=True)
-        _write(
-            folder / "train.csv",
-            [{**row, "split": parts[_number(row["group"])]} for row in rows if _number(row["group"]) in parts],
-        )
-        _write(folder / "test.csv", [{**row, "split": ""} for row in rows if _number(row["group"]) in held_out])
-        pictures = str(args.pictures.resolve()) if args.pictures else ""
-        folds.append(Fold(seed, folder, pictures, args.distill, args.pretrain, args.shape))
-    return folds
-
-
-def _number(group: str) -> str:
-    """``v_Lunges_g08`` -> ``08``: groups of one number are the same person in several classes, as far as the data set says."""
-    match = re.search(r"_g(\d+)$", group)
-    return match.group(1) if match else group
-
-
-def _write(file: Path, rows: Sequence[dict[str, str]]) -> None:
-    columns = ("path", "label", "group", "split")
-    with file.open("w", newline="", encoding="utf-8") as out:
-        writer = csv.writer(out)
-        writer.writerow(columns)
-        writer.writerows([row[column] for column in columns] for row in rows)
-
-
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.methods",
@@ -261,14 +237,14 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--work", type=Path, default=Path("runs/methods"), help="what is made on the way (default: %(default)s)"
     )
-    parser.add_argument("--pictures", type=Path, help="folder of pictures for the distillation, beside the clips")
+    parser.add_argument("--pictures", type=Path, help="folder of pictures for distillation and pre-training, beside the clips")
     parser.add_argument(
         "--methods",
         nargs="+",
         choices=names,
-        default=names,
         metavar="NAME",
-        help="with their teachers and what they are compared with (default: %(default)s)",
+        help=f"of {', '.join(names)}; with their teachers and what they are compared with (default: all, of those that start "
+        "from pictures only with --pictures)",
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="(default: %(default)s)")
     parser.add_argument("--held-out", type=int, default=4, help="groups for each seed (default: %(default)s)")
@@ -278,6 +254,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--distill", default="", help="flags of `clipserve distill`, in one word")
     parser.add_argument(
         "--pretrain", default="--epochs 200 --size 96", help="flags of `clipserve pretrain` (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--pretrain-pictured",
+        default="--epochs 40 --batch-size 128 --warmup-epochs 2 --size 96",
+        help="the same, where pictures are beside the clips (default: %(default)s)",
     )
     return parser.parse_args()
 
