@@ -27,7 +27,7 @@ from app.inference.pace import Pace
 from app.inference.stays import Stays
 from app.observability import metrics
 
-BURST_SECONDS = 0.25
+BURST_SECONDS = 0.15
 """How long videos may wait for more than the longest wait before new ones are refused."""
 _LOAD_IS_GONE = 0.5
 """Share of the longest wait below which a burst is allowed again."""
