@@ -49,8 +49,8 @@ class LimitedProtocol(HttpToolsProtocol):
         self._answering: RequestResponseCycle | None = None
         self._unparsed_bytes = 0
         """Since the parser last had something to tell: the part of a line that has no end yet."""
-        self._has_message_ended = False
-        """With the bytes that came last."""
+        self._is_over = False
+        """What comes now is no request any more."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
         super().connection_made(transport)
@@ -71,18 +71,16 @@ class LimitedProtocol(HttpToolsProtocol):
         metrics.CONNECTIONS.set(len(self.connections))
 
     def data_received(self, data: bytes) -> None:
+        if self._is_over:
+            return
         self._unparsed_bytes += len(data)
-        self._has_message_ended = False
         super().data_received(data)
         if self.transport.is_closing():
             return
         if self._unparsed_bytes > MAX_HEAD_BYTES:
             self._refuse_head()
         elif self.cycle is None or self.cycle.response_complete:
-            if self._has_message_ended:
-                self._wait_for_next()
-            else:
-                self._start_head_timer()
+            self._start_head_timer()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -114,12 +112,7 @@ class LimitedProtocol(HttpToolsProtocol):
             super().send_400_response(msg)
             self._bound_close()
 
-    def on_message_complete(self) -> None:
-        self._has_message_ended = True
-        super().on_message_complete()
-
     def on_message_begin(self) -> None:
-        self._has_message_ended = False
         self._head_bytes = self._num_headers = 0
         super().on_message_begin()
 
@@ -135,6 +128,8 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._stop_head_timer()
         super().on_headers_complete()
+        if self.parser.should_upgrade():  # the parser reads no body then, whose bytes would be the next request
+            self._is_over, self.cycle.keep_alive = True, False
 
     def on_body(self, body: bytes) -> None:
         self._unparsed_bytes = 0
@@ -152,11 +147,6 @@ class LimitedProtocol(HttpToolsProtocol):
         self.transport.write(_TOO_LARGE)
         self.transport.close()
         self._bound_close()
-
-    def _wait_for_next(self) -> None:
-        """The rest of a body has come whose request was answered before; uvicorn waits for what follows an answer only."""
-        self._stop_head_timer()
-        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
 
     def _start_head_timer(self) -> None:
         if self._head_timer is None:

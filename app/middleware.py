@@ -1,6 +1,6 @@
 """What every request passes on its way to a route: ids and log lines, traces, names, origins, and an answer to faults.
 
-connection -> LingeringClose -> CloseWhileDraining -> traces -> RequestMiddleware -> CORS -> Faults -> TrustedHosts -> route
+connection -> CloseWhileDraining -> LingeringClose -> traces -> RequestMiddleware -> CORS -> Faults -> TrustedHosts -> route
 """
 
 from typing import TYPE_CHECKING
@@ -34,8 +34,8 @@ def add_middleware(app: FastAPI, settings: Settings, readiness: Readiness, traci
         from app.observability.tracing import TracedRequests  # noqa: PLC0415 costs nothing where it is not used
 
         app.add_middleware(TracedRequests, tracing=tracing, untraced_paths=scraped)
-    app.add_middleware(CloseWhileDraining, readiness=readiness)
     app.add_middleware(LingeringClose)
+    app.add_middleware(CloseWhileDraining, readiness=readiness)
 
 
 def _allow_origins(app: FastAPI, origins: tuple[str, ...]) -> None:

@@ -48,7 +48,7 @@ class Method:
     against: str = ""
     """The method that lacks what this one adds."""
     groups: int = 0
-    """Of which the labels are used; 0 for all. Backbones see the clips of all."""
+    """Of which the labels are used; 0 for all. Backbones see the training clips of all."""
 
 
 METHODS = (

@@ -24,7 +24,7 @@ from training.reading import Indices, chunked, read_ahead
 
 @dataclass(frozen=True)
 class ClipPairs:
-    """Batches of pairs: every video and every picture once in a pass, in another order and at other times each."""
+    """Batches of pairs: every video and picture once in a pass, in another order each, but for a rest that fills no batch."""
 
     decoded: DecodedClips
     batch_size: int

@@ -11,7 +11,7 @@ from typing import BinaryIO
 import numpy as np
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 from tqdm import tqdm
 
 from clips import ClipError, ClipSpec
@@ -41,6 +41,10 @@ class StoredPictures:
 
 
 NO_PICTURES = StoredPictures((), np.empty((0, 0, 0, 3), np.uint8))
+
+
+class _TooDeep(ValueError):
+    """A picture with more than 8 bits a channel, which Pillow would cut and not scale."""
 
 
 def clip_frames(clips: Sequence[LabelledClip], frames_per_clip: int, file: Path) -> list[Picture]:
@@ -102,6 +106,8 @@ def _named(path: Path) -> Iterator[None]:
     """Whatever is wrong with a picture is said with its name."""
     try:
         yield
+    except _TooDeep as problem:
+        raise UsageError(f"{path} has more than 8 bits a channel; convert it to 8, or remove it from the folder") from problem
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as problem:  # what Pillow raises for broken files
         raise UsageError(f"{path} is not a readable picture; remove it from the folder") from problem
     except ClipError as problem:
@@ -110,7 +116,7 @@ def _named(path: Path) -> Iterator[None]:
 
 def _scaled(path: Path) -> Picture:
     with _named(path), Image.open(path) as file:
-        picture = file.convert("RGB")
+        picture = _upright(file)
     scale = _SHORT_SIDE_PX / min(picture.size)
     size = round(picture.width * scale), round(picture.height * scale)
     return np.asarray(picture.resize(size, Image.Resampling.BICUBIC))
@@ -119,5 +125,12 @@ def _scaled(path: Path) -> Picture:
 def _framed(content: BinaryIO, spec: ClipSpec) -> Picture:
     """By the code that scales and cuts the frames of videos."""
     with Image.open(content) as file:
-        frame = VideoFrame.from_ndarray(np.asarray(file.convert("RGB")), format="rgb24")
+        frame = VideoFrame.from_ndarray(np.asarray(_upright(file)), format="rgb24")
     return to_picture(frame, spec, None, _LIMITS)
+
+
+def _upright(file: Image.Image) -> Image.Image:
+    """RGB, turned as a camera says. Raises: _TooDeep."""
+    if file.mode == "F" or file.mode.startswith("I"):
+        raise _TooDeep
+    return ImageOps.exif_transpose(file).convert("RGB")

@@ -1,9 +1,7 @@
 """An answer that is given before its request has arrived: say so, read a little more, close.
 
 A connection that stayed open would go on swallowing the rest of a huge body. One that is closed at once is reset by the kernel,
-and a client that is still sending may never see the answer. nginx calls the way between them ``lingering_close``. Where the
-body says that it is no longer than what would be read anyway, the connection stays: the parser throws the rest away, and a
-client that is refused, as under overload, need not connect anew.
+and a client that is still sending may never see the answer. nginx calls the way between them ``lingering_close``.
 """
 
 import asyncio
@@ -17,20 +15,17 @@ LINGER_SECONDS = 1.0
 
 
 class LingeringClose:
-    """Closes the connection of a request that was answered before its body was read, where that is or may be a long one.
-
-    Belongs outside of everything else.
-    """
+    """Closes the connection of a request that was answered before its body was read. Belongs outside of everything else."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        if scope["type"] != "http" or not _has_body(headers := Headers(scope=scope)):
+        if scope["type"] != "http" or not _has_body(Headers(scope=scope)):
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(receive, send, keeps_connection=scope["http_version"] == "1.1" and _is_short(headers))
+        exchange = _Exchange(receive, send)
         await self._app(scope, exchange.receive, exchange.send)
         await exchange.close()
 
@@ -39,22 +34,11 @@ def _has_body(headers: Headers) -> bool:
     return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
 
 
-def _is_short(headers: Headers) -> bool:
-    """Whether all of the body may be thrown away: not where it may never come, or nothing is to come after it."""
-    length = headers.get("content-length", "")
-    known = length.isdecimal() and "transfer-encoding" not in headers and "expect" not in headers
-    return known and int(length) <= LINGER_BYTES and not _says_close(headers)
-
-
-def _says_close(headers: Headers) -> bool:
-    return "close" in headers.get("connection", "").lower()
-
-
 class _Exchange:
     """One request and its answer."""
 
-    def __init__(self, receive: Receive, send: Send, keeps_connection: bool) -> None:
-        self._receive, self._send, self._keeps_connection = receive, send, keeps_connection
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive, self._send = receive, send
         self._has_arrived = self._is_early = self._holds_end = False
 
     async def receive(self) -> Message:
@@ -65,10 +49,8 @@ class _Exchange:
     async def send(self, message: Message) -> None:
         """The end of an early answer is held back: uvicorn closes with it."""
         if message["type"] == "http.response.start" and not self._has_arrived:
-            headers = MutableHeaders(scope=message)
-            if not self._keeps_connection or _says_close(headers):
-                self._is_early = True
-                headers["Connection"] = "close"
+            self._is_early = True
+            MutableHeaders(scope=message)["Connection"] = "close"
         elif self._is_early and not message.get("more_body", False):
             self._holds_end = True
             message = {**message, "more_body": True}

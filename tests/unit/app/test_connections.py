@@ -3,7 +3,6 @@
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -112,43 +111,3 @@ def test_a_caller_that_leaves_the_end_of_its_last_answer_unread_is_closed() -> N
         asyncio.run(asyncio.wait_for(serve(listener, caller), 60))
         received = sum(len(part) for part in iter(lambda: caller.recv(65536), b""))
     assert 0 < received < ANSWER_BYTES
-
-
-async def refuses(scope: dict[str, Any], receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]) -> None:
-    await send({"type": "http.response.start", "status": 429, "headers": [(b"content-length", b"0")]})
-    await send({"type": "http.response.body", "body": b""})
-
-
-@pytest.mark.parametrize("rest", [b"body", b"bo"], ids=["whole", "cut"])
-def test_the_rest_of_a_body_that_was_refused_is_waited_for_no_longer_than_a_head(rest: bytes) -> None:
-    """Once it is there, the connection waits for the next request as after any answer."""
-    refused = metrics.CONNECTIONS_REFUSED.labels("head_timeout")
-    before = refused._value.get()
-
-    async def exchange(port: int) -> bytes:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n")
-        answer = await reader.readuntil(b"\r\n\r\n")
-        writer.write(rest)
-        with suppress(ConnectionResetError):
-            await reader.read()
-        writer.close()
-        return answer
-
-    async def serve(listener: socket.socket) -> bytes:
-        keep_alive, head = (1, 60.0) if rest == b"body" else (60, 0.2)
-        http = limited_protocol(ConnectionLimits(max_connections=1, head_timeout_seconds=head, send_timeout_seconds=3.0))
-        server = uvicorn.Server(
-            uvicorn.Config(refuses, http=http, lifespan="off", log_config=None, timeout_keep_alive=keep_alive)
-        )
-        serving = asyncio.create_task(server._serve(sockets=[listener]))
-        answer = await exchange(listener.getsockname()[1])
-        server.should_exit = True
-        await serving
-        return answer
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        answer = asyncio.run(asyncio.wait_for(serve(listener), 60))
-    assert answer.startswith(b"HTTP/1.1 429 ")
-    assert b"close" not in answer
-    assert refused._value.get() - before == (rest != b"body")

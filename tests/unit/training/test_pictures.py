@@ -57,6 +57,22 @@ def test_greys_and_transparency_become_rgb(picture: Picture, tmp_path: Path) -> 
     assert (stored == 9).all()
 
 
+@pytest.mark.parametrize("read", [read_pictures, lambda folder: read_stored_pictures(folder, SPEC)])
+def test_a_picture_of_16_bits_is_named_and_not_turned_white(read, tmp_path: Path) -> None:
+    Image.fromarray(np.full((8, 8), 9000, np.uint16)).save(tmp_path / "a.png")
+    with pytest.raises(UsageError, match=r"a\.png has more than 8 bits a channel; convert it to 8"):
+        read(tmp_path)
+
+
+def test_a_picture_stands_as_the_camera_says(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned to the right
+    Image.fromarray(shades(96, 48)).save(tmp_path / "a.jpg", quality=95, exif=exif)
+    [stored] = read_pictures(tmp_path)
+    assert stored.shape[0] > stored.shape[1]
+    assert stored[:, :, 0].mean(axis=1)[0] < stored[:, :, 0].mean(axis=1)[-1], "red grows downwards now"
+
+
 @pytest.mark.parametrize(
     ("name", "content", "complaint"),
     [
