@@ -20,8 +20,8 @@ from app.observability import logs
 _MAX_CONTENT_TYPE = 512
 """Characters; a parser that meets a quoted string of 32 KB in it takes 26 ms."""
 
-_MAX_LENGTH_DIGITS = 18
-"""Python refuses to read numbers of more than 4300."""
+MAX_LENGTH_DIGITS = 18
+"""Of a length that a header names; Python refuses to read numbers of more than 4300."""
 
 
 @asynccontextmanager
@@ -67,7 +67,7 @@ def check_declared_length(request: Request, max_bytes: int, problem: UploadTooLa
     Raises: ``problem``.
     """
     declared = request.headers.get("content-length", "").lstrip("0")
-    if declared.isdecimal() and (len(declared) > _MAX_LENGTH_DIGITS or int(declared) > max_bytes):
+    if declared.isdecimal() and (len(declared) > MAX_LENGTH_DIGITS or int(declared) > max_bytes):
         raise problem
 
 

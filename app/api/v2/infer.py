@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from app.api.auth import require_api_key
 from app.api.dependencies import Service, ServiceDependency
 from app.api.disconnect import while_connected
+from app.api.uploads import MAX_LENGTH_DIGITS
 from app.api.v2.answer import infer_answer
 from app.api.v2.body import received_body
 from app.api.v2.contract import HEADER_BYTES, TensorContract
@@ -96,7 +97,7 @@ def _header_bytes(request: Request) -> int | None:
     sent = request.headers.get(HEADER_LENGTH)
     if sent is None:
         return None
-    if not sent.isdecimal() or len(sent) > 18:
+    if not sent.isdecimal() or len(sent) > MAX_LENGTH_DIGITS:
         raise MalformedRequest(f"{HEADER_LENGTH} must be a number of bytes.")
     return int(sent)
 
