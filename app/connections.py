@@ -12,6 +12,7 @@ from typing import Any
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from app.http_parser import UpgradeIgnoringParser
 from app.observability import metrics
 
 MAX_HEAD_BYTES = 32 * 1024
@@ -36,6 +37,10 @@ class HeadTooLarge(Exception):
     """Raised through the parser, which stops there."""
 
 
+class NoProxy(Exception):
+    """Raised through the parser, which would take what follows a ``CONNECT`` for another protocol."""
+
+
 class LimitedProtocol(HttpToolsProtocol):
     """uvicorn's HTTP, with limits. What breaks one is closed, after a 431 where the head is too large."""
 
@@ -43,14 +48,14 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.parser = UpgradeIgnoringParser(self, self._head_without_wish)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn sets it
         self._head_timer: asyncio.TimerHandle | None = None
         self._send_timer: asyncio.TimerHandle | None = None
         self._head_bytes = self._num_headers = 0
         self._answering: RequestResponseCycle | None = None
         self._unparsed_bytes = 0
         """Since the parser last had something to tell: the part of a line that has no end yet."""
-        self._is_over = False
-        """What comes now is no request any more."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
         super().connection_made(transport)
@@ -71,8 +76,6 @@ class LimitedProtocol(HttpToolsProtocol):
         metrics.CONNECTIONS.set(len(self.connections))
 
     def data_received(self, data: bytes) -> None:
-        if self._is_over:
-            return
         self._unparsed_bytes += len(data)
         super().data_received(data)
         if self.transport.is_closing():
@@ -127,9 +130,18 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._stop_head_timer()
+        if self.parser.get_method() == b"CONNECT":
+            raise NoProxy
         super().on_headers_complete()
-        if self.parser.should_upgrade():  # the parser reads no body then, whose bytes would be the next request
-            self._is_over, self.cycle.keep_alive = True, False
+
+    def _should_upgrade(self) -> bool:
+        """Asked by uvicorn only where the request wishes for it: it does nothing then, and the request is read again."""
+        return True
+
+    def _head_without_wish(self) -> bytes:
+        start = f"{self.scope['method']} ".encode() + self.url + f" HTTP/{self.scope['http_version']}\r\n".encode()
+        fields = (name + b": " + value + b"\r\n" for name, value in self.headers if name != b"upgrade")
+        return start + b"".join(fields) + b"\r\n"
 
     def on_body(self, body: bytes) -> None:
         self._unparsed_bytes = 0

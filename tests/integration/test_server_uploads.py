@@ -2,10 +2,10 @@
 
 import json
 import os
+import re
 import resource
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -149,16 +149,52 @@ def test_an_answer_before_the_body_was_read_closes_the_connection(strict_server:
     assert answer.count(b"HTTP/1.1") == 1
 
 
-@pytest.mark.parametrize("path", ["/classify", "/nowhere"])
-def test_a_body_behind_a_wish_to_upgrade_is_not_the_next_request(strict_server: LiveServer, path: str) -> None:
-    """HTTP clients that would like HTTP/2 ask for it so; the parser takes what comes after the head for another protocol."""
+WISH = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAAP__")
+"""Of HTTP clients that would like HTTP/2: Java's sends it with its first request."""
+
+
+@pytest.mark.parametrize(
+    ("framing", "body"),
+    [
+        (f"Content-Length: {len(VIDEO)}", VIDEO),
+        ("Transfer-Encoding: chunked", b"%x\r\n" % len(VIDEO) + VIDEO + b"\r\n0\r\n\r\n"),
+    ],
+    ids=["length", "chunked"],
+)
+def test_a_request_that_would_like_another_protocol_is_answered_in_this_one(
+    strict_server: LiveServer, framing: str, body: bytes
+) -> None:
+    with RawConnection(strict_server) as connection:
+        for _ in range(2):
+            connection.post(*WISH, framing, body=body[:100])
+            connection.write(body[100:])
+            assert connection.answer() == (200, "")
+
+
+def test_a_body_behind_a_wish_to_upgrade_is_not_the_next_request(strict_server: LiveServer) -> None:
     smuggled = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
     with RawConnection(strict_server) as connection:
-        connection.post("Connection: Upgrade", "Upgrade: h2c", f"Content-Length: {len(smuggled)}", path=path)
-        assert connection.answer() in {(400, "empty_body"), (404, "not_found")}
-        with suppress(BrokenPipeError, ConnectionResetError):
-            connection.write(smuggled)
-            assert connection.read_to_the_end() == b""
+        connection.post(*WISH, f"Content-Length: {len(smuggled)}")
+        connection.write(smuggled + b"GET /nowhere HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        answers = connection.read_to_the_end()
+    assert re.findall(rb"HTTP/1.1 (\d+) ", answers) == [b"415", b"404"]
+
+
+def test_wishes_to_upgrade_can_be_pipelined(strict_server: LiveServer) -> None:
+    request = "\r\n".join(["GET /healthz HTTP/1.1", "Host: x", *WISH, "", ""]).encode()
+    last = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    with RawConnection(strict_server) as connection:
+        connection.write(2000 * request + last)
+        assert connection.read_to_the_end().count(b"HTTP/1.1 200 ") == 2001
+
+
+@pytest.mark.parametrize("target", ["example.com:443", "/classify"])
+def test_the_server_is_no_proxy(strict_server: LiveServer, target: str) -> None:
+    with RawConnection(strict_server) as connection:
+        connection.write(f"CONNECT {target} HTTP/1.1\r\nHost: x\r\n\r\nGET /healthz HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        answer = connection.read_to_the_end()
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.count(b"HTTP/1.1") == 1
 
 
 @pytest.mark.parametrize("path", ["/classify", "/classify/batch", "/nowhere"])
