@@ -1,4 +1,4 @@
-"""Publish a ResNet-50 that was never trained, in fp32 and fp16: it is as fast as a trained one, and needs no data."""
+"""Publish a ResNet-50 that was never trained, in fp32, fp16 and INT8: it is as fast as a trained one, and needs no data."""
 
 import argparse
 import hashlib
@@ -12,12 +12,12 @@ from clips.manifest import Precision
 from training.export import export_fp32
 from training.golden import TOLERANCE, write_golden_video
 from training.model import VideoClassifier
-from training.onnx_runtime import OnnxClassifier, halve
+from training.onnx_runtime import ClipArray, OnnxClassifier, halve, quantise
 from training.repository import building_folder, release
 from training.variants import FILES
 
 LABELS = 101
-PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16")
+PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
 
 
 def main() -> None:
@@ -40,18 +40,19 @@ def publish_untrained(repository: Path, spec: ClipSpec) -> Path:
     model = VideoClassifier(LABELS).eval()
     with building_folder(repository, "untrained") as folder:
         export_fp32(model, spec, folder / FILES["fp32"])
+        video = write_golden_video(folder)
+        clip = load_clip(video, spec).frames
         halve(folder / FILES["fp32"], folder / FILES["fp16"])
-        _manifest(folder, spec).write(folder)
+        quantise(folder / FILES["fp32"], folder / FILES["int8"], [clip])
+        _manifest(folder, spec, video, clip).write(folder)
         published = release(folder, 1)
     if published is None:
         raise SystemExit(f"{repository / 'untrained' / '1'} is there already")
     return published
 
 
-def _manifest(folder: Path, spec: ClipSpec) -> Manifest:
-    video = write_golden_video(folder)
-    clip = load_clip(video, spec).frames[None]
-    probabilities = {precision: OnnxClassifier(folder / FILES[precision])(clip)[0] for precision in PRECISIONS}
+def _manifest(folder: Path, spec: ClipSpec, video: Path, clip: ClipArray) -> Manifest:
+    probabilities = {precision: OnnxClassifier(folder / FILES[precision])(clip[None])[0] for precision in PRECISIONS}
     return Manifest(
         name="untrained",
         version=1,
@@ -63,6 +64,7 @@ def _manifest(folder: Path, spec: ClipSpec) -> Manifest:
                 precision=precision,
                 sha256=hashlib.sha256((folder / FILES[precision]).read_bytes()).hexdigest(),
                 size_bytes=(folder / FILES[precision]).stat().st_size,
+                quantisation="u8s8" if precision == "int8" else None,
                 max_abs_difference=float(abs(probabilities[precision] - probabilities["fp32"]).max()),
             )
             for precision in PRECISIONS

@@ -42,11 +42,12 @@ from benchmarks.record import RESULTS, command, write_result
 from benchmarks.videos import read_videos
 
 PHASES = ("configurations", "saturation", "latency", "overload", "overload_as_shipped")
+MODEL = Path("models/exercise10/1")
 DEFAULT_PHASES = ("saturation", "latency", "overload")
 
 
 def main() -> None:
-    """Measure, record, print; with another sampling under a name of its own."""
+    """Measure, record, print; with another sampling or model under a name of its own."""
     args = _arguments()
     with sampled_model(args.model, args.sampling) as model:
         _compare(args, model)
@@ -55,10 +56,11 @@ def main() -> None:
 def _compare(args: argparse.Namespace, model: Path) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # servers are ended on the way out
     recorded = _recorded()
-    name = f"{args.tier}_{args.sampling}" if args.sampling else args.tier
+    manifest, _ = read_model(str(model))
+    other = [args.sampling] * (args.sampling is not None) + [manifest.name] * (args.model != MODEL)
+    name = "_".join([args.tier, *other])
     tier = recorded["tiers"].setdefault(name, {})
     videos = short_videos() if args.tier == "own" and args.clips is None else read_videos(args.clips, args.count)
-    manifest, _ = read_model(str(model))
     task = Task(str(model.resolve()), workers=len(sched_getaffinity(0)))
     if args.tier == "own":
         tier["decoders"] = tier.get("decoders") or _decoder_rates(task, args.python, videos)
@@ -141,9 +143,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--servers", nargs="+", choices=names, default=names, metavar="NAME", help="default: %(default)s")
     parser.add_argument("--clips", type=Path, help="folder of videos (default: generated ones)")
     parser.add_argument("--count", type=int, default=40, help="videos (default: %(default)s)")
-    parser.add_argument(
-        "--model", type=Path, default=Path("models/exercise10/1"), help="published version (default: %(default)s)"
-    )
+    parser.add_argument("--model", type=Path, default=MODEL, help="published version (default: %(default)s)")
     parser.add_argument(
         "--sampling", choices=("exact", "nearest_reference"), help="of the model's clips (default: as it was trained)"
     )
