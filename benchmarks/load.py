@@ -109,7 +109,7 @@ async def _chunks(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
 async def closed_loop(client: Client, videos: Sequence[bytes], clients: int, seconds: float) -> tuple[list[Reply], float]:
     """``clients`` callers, each of which sends its next video when it has its answer. Replies, and the seconds it took.
 
-    A caller that is refused with a ``Retry-After`` waits that long.
+    A caller that is refused with a ``Retry-After`` waits that long; one that would come back after the end does not.
     """
     start = time.perf_counter()
     replies: list[Reply] = []
@@ -121,7 +121,10 @@ async def closed_loop(client: Client, videos: Sequence[bytes], clients: int, sec
             replies.append(reply)
             index += clients
             if reply.retry_after:
-                await asyncio.sleep(float(reply.retry_after))
+                pause = float(reply.retry_after)
+                if time.perf_counter() + pause - start >= seconds:
+                    return
+                await asyncio.sleep(pause)
 
     await asyncio.gather(*(caller(i) for i in range(clients)))
     return replies, time.perf_counter() - start

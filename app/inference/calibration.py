@@ -77,10 +77,13 @@ def calibrate(open_session: OpenSession, clip_shape: tuple[int, ...], provider: 
     """
     clip = np.random.default_rng(0).integers(0, 256, clip_shape, np.uint8)
     first, *others = asked.divisions(provider)
-    trials = [_try(open_session, first, clip, provider, asked)]
+    sizes = asked.batch_sizes(provider)
+    trials = [_try(open_session, first, clip, provider, sizes)]
     for division in others:
+        if provider == "cpu":  # the threads of a lane wait for each other: fewer of them have less to gain from a larger batch
+            sizes = [size for size in sizes if size <= trials[-1].batch_size]
         with suppress(OutOfDeviceMemory, ProviderUnavailable):  # more lanes than there is memory for
-            trials.append(_try(open_session, division, clip, provider, asked))
+            trials.append(_try(open_session, division, clip, provider, sizes))
     chosen, quickest = choose(trials, on_processors=provider == "cpu")
     for session in (session for trial in trials if trial not in (chosen, quickest) for session in trial.sessions):
         session.close()
@@ -121,10 +124,9 @@ def choose(trials: Sequence[Trial], *, on_processors: bool = True) -> tuple[Tria
 
 
 def _try(
-    open_session: OpenSession, division: tuple[int, int], clip: NDArray[np.uint8], provider: Provider, asked: PlanRequest
+    open_session: OpenSession, division: tuple[int, int], clip: NDArray[np.uint8], provider: Provider, sizes: list[int]
 ) -> Trial:
     lanes, threads = division
-    sizes = asked.batch_sizes(provider)
     num_sessions = 1 if provider == "cpu" else lanes
     sessions, sizes = _open_warm(lambda largest: open_session(threads, largest), num_sessions, sizes, provider)
     speeds: dict[int, Speed] = {}

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from app.inference.calibration import Trial, calibrate, choose
 from app.inference.execution_plan import PlanRequest
@@ -68,6 +69,18 @@ def test_the_plan_names_what_runs() -> None:
     assert found.plan.clips_per_second > 0
     assert [session.options.intra_op_threads for session in found.sessions] == [1]
     assert found.lone is None
+
+
+def test_batches_that_do_not_pay_for_more_threads_are_not_tried_with_fewer(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[tuple[int, int]] = []
+
+    def measured(sessions: list[Session], lanes: int, batch: list[NDArray[np.uint8]]) -> Speed:
+        tried.append((lanes, len(batch)))
+        return Speed(10.0 + 5.0 * min(2, len(batch)), 0.1, 4.0)
+
+    monkeypatch.setattr("app.inference.calibration.measure", measured)
+    calibrate(open_session, SPEC.shape, "cpu", PlanRequest(processors=4))
+    assert tried == [(1, 1), (1, 2), (1, 4), (2, 1), (2, 2), (4, 1), (4, 2)]
 
 
 def test_every_session_of_a_measured_plan_gives_the_same_answers() -> None:
