@@ -17,8 +17,9 @@ from app.settings import Settings
 
 def admission_policy(settings: Settings) -> AdmissionPolicy:
     """How many may be inside."""
-    keeps_busy = decode_policy(settings).workers + usable_processors()
-    return AdmissionPolicy(settings.max_queue_size, settings.max_uploads, settings.max_wait_ms / 1000, keeps_busy)
+    side_by_side = usable_processors()
+    keeps_busy = decode_policy(settings).workers + side_by_side
+    return AdmissionPolicy(settings.max_queue_size, settings.max_uploads, settings.max_wait_ms / 1000, keeps_busy, side_by_side)
 
 
 def timeline_policy(settings: Settings) -> TimelinePolicy:

@@ -46,6 +46,8 @@ class AdmissionPolicy:
     """For those that are received, but for bursts; 0 for no bound."""
     keeps_busy: int = 1
     """Requests that are let in whatever they wait: fewer would leave processors idle."""
+    side_by_side: int = 1
+    """Videos that are worked on at the same time."""
 
     @property
     def max_videos(self) -> int:
@@ -123,7 +125,7 @@ class Admission:
         self._arriving: Counter[Hashable] = Counter()
         self._received: Counter[Hashable] = Counter()
         self._uploads = Stays()
-        self._pace = Pace()
+        self._pace = Pace(policy.side_by_side)
         self._long_wait_since: float | None = None
 
     @property
@@ -170,12 +172,11 @@ class Admission:
 
     def move(self, flow: Hashable, *, arriving: int = 0, received: int = 0, answered: int = 0) -> None:
         """Called by places alone."""
-        if not self._received:
-            self._pace.work_begins(self._clock())
         _add(self._arriving, flow, arriving)
         _add(self._received, flow, received)
+        self._pace.holds(self._received.total(), self._clock())
         for _ in range(answered):
-            self._pace.answered(self._clock())
+            self._pace.answered()
         metrics.UPLOADS.set(self._arriving.total())
         metrics.ADMITTED.set(self._received.total())
         metrics.EXPECTED_WAIT_SECONDS.set(self.expected_wait_seconds)

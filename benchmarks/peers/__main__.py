@@ -30,12 +30,12 @@ from benchmarks.peers.bare import Bare
 from benchmarks.peers.contestants import CONTESTANTS, Configuration, versions
 from benchmarks.peers.decoders import THEIRS
 from benchmarks.peers.field import Field
+from benchmarks.peers.full_hd_videos import SECONDS, full_hd_videos
 from benchmarks.peers.overload import overload
 from benchmarks.peers.phases import configurations, latency, saturation, say
 from benchmarks.peers.plot import plot_tier
 from benchmarks.peers.running import Launch
 from benchmarks.peers.sampled_model import sampled_model
-from benchmarks.peers.short_videos import short_videos
 from benchmarks.peers.table import print_tier
 from benchmarks.peers.task import Task, read_model
 from benchmarks.record import RESULTS, command, write_result
@@ -47,7 +47,7 @@ DEFAULT_PHASES = ("saturation", "latency", "overload")
 
 
 def main() -> None:
-    """Measure, record, print; with another sampling or model under a name of its own."""
+    """Measure, record, print; with another sampling, model or length of videos under a name of its own."""
     args = _arguments()
     with sampled_model(args.model, args.sampling) as model:
         _compare(args, model)
@@ -58,9 +58,12 @@ def _compare(args: argparse.Namespace, model: Path) -> None:
     recorded = _recorded()
     manifest, _ = read_model(str(model))
     other = [args.sampling] * (args.sampling is not None) + [manifest.name] * (args.model != MODEL)
+    other += [f"{args.video_seconds:g}s"] * (args.video_seconds != SECONDS)
     name = "_".join([args.tier, *other])
     tier = recorded["tiers"].setdefault(name, {})
-    videos = short_videos() if args.tier == "own" and args.clips is None else read_videos(args.clips, args.count)
+    videos = (
+        full_hd_videos(args.video_seconds) if args.tier == "own" and args.clips is None else read_videos(args.clips, args.count)
+    )
     task = Task(str(model.resolve()), workers=len(sched_getaffinity(0)))
     if args.tier == "own":
         tier["decoders"] = tier.get("decoders") or _decoder_rates(task, args.python, videos)
@@ -146,6 +149,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--model", type=Path, default=MODEL, help="published version (default: %(default)s)")
     parser.add_argument(
         "--sampling", choices=("exact", "nearest_reference"), help="of the model's clips (default: as it was trained)"
+    )
+    parser.add_argument(
+        "--video-seconds", type=float, default=SECONDS, help="of the videos that tier `own` generates (default: %(default)s)"
     )
     parser.add_argument("--rounds", type=int, default=3, help="rounds of saturation and latency (default: %(default)s)")
     parser.add_argument(

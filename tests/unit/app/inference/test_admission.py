@@ -129,6 +129,21 @@ def test_the_pace_is_that_of_the_work_whatever_the_idle_time() -> None:
     assert server.admission.expected_wait_seconds == pytest.approx(0.5, rel=0.1)
 
 
+def test_a_server_with_little_to_do_is_not_taken_for_a_slow_one() -> None:
+    clock = Clock()
+    admission = Admission(AdmissionPolicy(100, 100, max_wait_seconds=1.0, keeps_busy=4, side_by_side=2), clock)
+    for _ in range(20):
+        with admission.enter() as alone:
+            alone.upload_ended()
+            clock.now += 0.26
+    with ExitStack() as inside:
+        for _ in range(7):
+            inside.enter_context(admission.enter()).upload_ended()
+        clock.now += BURST_SECONDS
+        assert is_open(admission)
+        assert admission.expected_wait_seconds == pytest.approx(7 * 0.13)
+
+
 def test_answers_that_come_together_count_as_what_they_are() -> None:
     server = Server()
     for _ in range(20):

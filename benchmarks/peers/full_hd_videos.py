@@ -1,4 +1,4 @@
-"""Short videos of 1080p for tier ``own``: six, made once by the ``ffmpeg`` command (half a minute or so)."""
+"""Videos of 1080p for tier ``own``: six, made once by the ``ffmpeg`` command (half a minute or so for short ones)."""
 
 import shutil
 from pathlib import Path
@@ -7,26 +7,27 @@ from benchmarks.decoding.generated import CACHE, draw_scene, ffmpeg
 
 COUNT = 6
 SECONDS = 2.5
+"""Of a video, where nothing else is asked for."""
 
 
-def short_videos(folder: Path = CACHE) -> list[bytes]:
+def full_hd_videos(seconds: float = SECONDS, folder: Path = CACHE) -> list[bytes]:
     """H.264 in MP4, 30 frames a second, 5 Mbit/s; successive stretches of one scene.
 
     Raises: SystemExit: they are missing and there is no ``ffmpeg`` to make them.
     """
-    files = [folder / f"h264_1080p_{SECONDS}s_{number}.mp4" for number in range(COUNT)]
+    files = [folder / f"h264_1080p_{seconds}s_{number}.mp4" for number in range(COUNT)]
     if not all(file.exists() for file in files):
         if shutil.which("ffmpeg") is None:
             raise SystemExit(f"{folder} lacks videos; install ffmpeg (Debian: apt install ffmpeg) so that they can be made.")
-        _make(files, folder)
+        _make(files, seconds, folder)
     return [file.read_bytes() for file in files]
 
 
-def _make(files: list[Path], folder: Path) -> None:
+def _make(files: list[Path], seconds: float, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    scene = draw_scene(folder, COUNT * SECONDS)
+    scene = draw_scene(folder, COUNT * seconds)
     for number, file in enumerate(files):
-        stretch = ["-ss", str(number * SECONDS), "-i", str(scene), "-t", str(SECONDS)]
+        stretch = ["-ss", str(number * seconds), "-i", str(scene), "-t", str(seconds)]
         ffmpeg(
             [*stretch, "-c:v", "libx264", "-preset", "medium", "-threads", "2", "-b:v", "5M", "-movflags", "+faststart"], file
         )
