@@ -14,8 +14,8 @@ class UpgradeIgnoringParser(HttpRequestParser):
 
     def __init__(self, protocol: object, head_without_wish: Callable[[], bytes]) -> None:
         """``head_without_wish`` makes the head for the second time of what ``protocol`` was told the first time."""
-        super().__init__(protocol)
-        self._head_without_wish = head_without_wish
+        self._protocol, self._head_without_wish = protocol, head_without_wish
+        self._begin()
 
     def feed_data(self, data: bytes) -> None:  # type: ignore[override] # uvicorn has nothing else
         rest = memoryview(data)
@@ -24,4 +24,9 @@ class UpgradeIgnoringParser(HttpRequestParser):
                 return super().feed_data(rest)
             except HttpParserUpgrade as wish:
                 rest = rest[wish.args[0] :]
+                self._begin()  # one that keeps no connection has ended, and would drop all that follows
                 super().feed_data(self._head_without_wish())
+
+    def _begin(self) -> None:
+        super().__init__(self._protocol)
+        self.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's

@@ -17,9 +17,14 @@ from app.settings import Settings
 
 def admission_policy(settings: Settings) -> AdmissionPolicy:
     """How many may be inside."""
-    side_by_side = usable_processors()
-    keeps_busy = decode_policy(settings).workers + side_by_side
-    return AdmissionPolicy(settings.max_queue_size, settings.max_uploads, settings.max_wait_ms / 1000, keeps_busy, side_by_side)
+    workers, processors = decode_policy(settings).workers, usable_processors()
+    return AdmissionPolicy(
+        settings.max_queue_size,
+        settings.max_uploads,
+        settings.max_wait_ms / 1000,
+        keeps_busy=workers + processors,
+        side_by_side=min(workers, processors),
+    )
 
 
 def timeline_policy(settings: Settings) -> TimelinePolicy:

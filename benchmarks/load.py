@@ -127,7 +127,7 @@ async def closed_loop(client: Client, videos: Sequence[bytes], clients: int, sec
                 await asyncio.sleep(pause)
 
     await asyncio.gather(*(caller(i) for i in range(clients)))
-    return replies, time.perf_counter() - start
+    return replies, max(seconds, time.perf_counter() - start)
 
 
 async def open_loop(

@@ -30,7 +30,8 @@ class Ended(Interruption):
                 os.kill(os.getpid(), signal.SIGKILL)
             if self._what == "torchrun" and processes.is_first:
                 os.kill(os.getppid(), signal.SIGTERM)
-                while not self.requested:  # it passes the signal on
+                deadline = time.monotonic() + 60
+                while not self.requested and time.monotonic() < deadline:  # it passes the signal on
                     time.sleep(0.01)
         super().check(processes)
 

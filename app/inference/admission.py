@@ -79,18 +79,21 @@ class Place:
     def part(self, videos: int) -> Iterator[None]:
         """A part of the answer is worked on, as much work as ``videos``; several parts may be at once."""
         self._parts += 1
-        if self._parts == 1 and not self._has_left:
+        is_first = self._parts == 1 and not self._has_left
+        if is_first:
             self._videos = 1
-            self._admission.move(self._flow, received=+1)
+        self._admission.move(self._flow, received=int(is_first), in_parts=videos)
         answered = 0
         try:
             yield
             answered = videos
         finally:
             self._parts -= 1
-            if not self._has_left:
+            if self._has_left:
+                self._admission.move(self._flow, in_parts=-videos)
+            else:
                 self._videos = 1 if self._parts else 0
-                self._admission.move(self._flow, received=self._videos - 1, answered=answered)
+                self._admission.move(self._flow, received=self._videos - 1, in_parts=-videos, answered=answered)
 
     def hold(self, clips: int) -> None:
         """The request turned out to carry so many. Raises: QueueFull: there is no room for them beside the others."""
@@ -125,6 +128,8 @@ class Admission:
         self._arriving: Counter[Hashable] = Counter()
         self._received: Counter[Hashable] = Counter()
         self._uploads = Stays()
+        self._in_parts = 0
+        """As much work as so many videos, in answers that are given in parts."""
         self._pace = Pace(policy.side_by_side)
         self._long_wait_since: float | None = None
 
@@ -170,11 +175,12 @@ class Admission:
         self._uploads.ended(self._clock() - begun)
         self.move(flow, arriving=-1)
 
-    def move(self, flow: Hashable, *, arriving: int = 0, received: int = 0, answered: int = 0) -> None:
+    def move(self, flow: Hashable, *, arriving: int = 0, received: int = 0, in_parts: int = 0, answered: int = 0) -> None:
         """Called by places alone."""
         _add(self._arriving, flow, arriving)
         _add(self._received, flow, received)
-        self._pace.holds(self._received.total(), self._clock())
+        self._in_parts += in_parts
+        self._pace.holds(self._received.total() + self._in_parts, self._clock())
         for _ in range(answered):
             self._pace.answered()
         metrics.UPLOADS.set(self._arriving.total())

@@ -65,6 +65,11 @@ class Trial:
         return self.speeds[self.batch_size].processors_used >= _UNDISTURBED * self.lanes * self.threads
 
     @property
+    def was_steady(self) -> bool:
+        """Whether the largest batch that was tried had no fewer processors than the best: else it may have lost by that."""
+        return self.speeds[max(self.speeds)].processors_used >= _UNDISTURBED * self.speeds[self.batch_size].processors_used
+
+    @property
     def single_rate(self) -> float:
         """Clips a second, of one lane, one at a time; 0 where it was not tried."""
         return self.speeds[1].clips_per_second / self.lanes if 1 in self.speeds else 0.0
@@ -81,7 +86,7 @@ def calibrate(open_session: OpenSession, clip_shape: tuple[int, ...], provider: 
     trials = [_try(open_session, first, clip, provider, sizes)]
     for division in others:
         if provider == "cpu":  # the threads of a lane wait for each other: fewer of them have less to gain from a larger batch
-            sizes = [size for size in sizes if size <= trials[-1].batch_size]
+            sizes = [size for size in sizes if size <= trials[-1].batch_size] or [trials[-1].batch_size]
         with suppress(OutOfDeviceMemory, ProviderUnavailable):  # more lanes than there is memory for
             trials.append(_try(open_session, division, clip, provider, sizes))
     chosen, quickest = choose(trials, on_processors=provider == "cpu")
@@ -89,7 +94,7 @@ def calibrate(open_session: OpenSession, clip_shape: tuple[int, ...], provider: 
         session.close()
     plan = ExecutionPlan(chosen.lanes, chosen.threads, chosen.batch_size, quickest.threads, round(chosen.rate, 2))
     narrow = [trial for trial in trials if trial.threads == 1]  # threads of one lane wait for each other, whoever else is there
-    certain = bool(narrow) and all(trial.was_undisturbed for trial in narrow)
+    certain = bool(narrow) and all(trial.was_undisturbed for trial in narrow) and all(trial.was_steady for trial in trials)
     return Calibrated(plan, chosen.sessions, None if quickest is chosen else quickest.sessions[0], certain)
 
 

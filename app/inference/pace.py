@@ -30,6 +30,8 @@ class Pace:
 
     def holds(self, videos: int, now: float) -> None:
         """So many are inside from ``now`` on, a time of a monotonic clock, s."""
+        if not self._inside:  # those who left without an answer took the time before
+            self._passed = 0.0
         self._passed += (now - self._since) * min(1.0, self._inside / self._side_by_side)
         self._inside, self._since = videos, now
 

@@ -57,7 +57,7 @@ def _compare(args: argparse.Namespace, model: Path) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # servers are ended on the way out
     recorded = _recorded()
     manifest, _ = read_model(str(model))
-    other = [args.sampling] * (args.sampling is not None) + [manifest.name] * (args.model != MODEL)
+    other = [args.sampling] * (args.sampling is not None) + [manifest.name] * (args.model.resolve() != MODEL.resolve())
     other += [f"{args.video_seconds:g}s"] * (args.video_seconds != SECONDS)
     name = "_".join([args.tier, *other])
     tier = recorded["tiers"].setdefault(name, {})
@@ -161,6 +161,8 @@ def _arguments() -> argparse.Namespace:
         "--python", type=Path, default=Path(".venv/servers/bin/python"), help="of the peers (default: %(default)s)"
     )
     args = parser.parse_args()
+    if args.video_seconds != SECONDS and (args.tier != "own" or args.clips):
+        parser.error("--video-seconds is of videos that are generated: --tier own without --clips")
     if not args.python.exists():
         parser.error(f"{args.python} is missing: make servers-env")
     return args

@@ -180,6 +180,19 @@ def test_a_body_behind_a_wish_to_upgrade_is_not_the_next_request(strict_server: 
     assert re.findall(rb"HTTP/1.1 (\d+) ", answers) == [b"415", b"404"]
 
 
+@pytest.mark.parametrize(("version", "connection"), [("1.1", "Upgrade, close"), ("1.0", "Upgrade")])
+def test_a_wish_on_a_connection_that_is_not_kept_is_ignored_too(
+    strict_server: LiveServer, version: str, connection: str
+) -> None:
+    body = bytes(60_000)
+    lines = [f"POST /classify HTTP/{version}", "Host: x", "Content-Type: video/mp4", f"Content-Length: {len(body)}"]
+    with RawConnection(strict_server) as sender:
+        sender.write("\r\n".join([*lines, "Upgrade: h2c", f"Connection: {connection}", "", ""]).encode())
+        sender.write(body)
+        answer = sender.read_to_the_end()
+    assert re.findall(rb"HTTP/1.1 (\d+) ", answer) == [b"415"]
+
+
 def test_wishes_to_upgrade_can_be_pipelined(strict_server: LiveServer) -> None:
     request = "\r\n".join(["GET /healthz HTTP/1.1", "Host: x", *WISH, "", ""]).encode()
     last = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"

@@ -130,8 +130,7 @@ def test_the_pace_is_that_of_the_work_whatever_the_idle_time() -> None:
 
 
 def test_a_server_with_little_to_do_is_not_taken_for_a_slow_one() -> None:
-    clock = Clock()
-    admission = Admission(AdmissionPolicy(100, 100, max_wait_seconds=1.0, keeps_busy=4, side_by_side=2), clock)
+    admission, clock = two_at_a_time()
     for _ in range(20):
         with admission.enter() as alone:
             alone.upload_ended()
@@ -142,6 +141,34 @@ def test_a_server_with_little_to_do_is_not_taken_for_a_slow_one() -> None:
         clock.now += BURST_SECONDS
         assert is_open(admission)
         assert admission.expected_wait_seconds == pytest.approx(7 * 0.13)
+
+
+def two_at_a_time() -> tuple[Admission, Clock]:
+    clock = Clock()
+    return Admission(AdmissionPolicy(100, 100, max_wait_seconds=1.0, keeps_busy=4, side_by_side=2), clock), clock
+
+
+def test_those_who_leave_without_an_answer_make_an_empty_server_no_slower() -> None:
+    admission, clock = two_at_a_time()
+    for _ in range(20):
+        with suppress(RuntimeError), admission.enter() as leaver:
+            leaver.upload_ended()
+            clock.now += 2.0
+            raise RuntimeError
+        with admission.enter() as alone:
+            alone.upload_ended()
+            clock.now += 0.2
+    assert admission._pace.seconds_per_answer == pytest.approx(0.1)
+
+
+def test_parts_of_one_answer_are_as_much_work_as_their_windows() -> None:
+    admission, clock = two_at_a_time()
+    with admission.enter() as timeline:
+        timeline.upload_of_parts_ended()
+        for _ in range(10):
+            with timeline.part(4):
+                clock.now += 0.4
+    assert admission._pace.seconds_per_answer == pytest.approx(0.1)
 
 
 def test_answers_that_come_together_count_as_what_they_are() -> None:

@@ -106,6 +106,12 @@ def test_a_trial_that_had_to_share_the_processors_is_not_certain() -> None:
     assert not disturbed.was_undisturbed
 
 
+def test_a_larger_batch_that_had_fewer_processors_may_have_lost_by_that() -> None:
+    one = Speed(10.0, 0.1, 1.9)
+    assert Trial(1, 2, [], {1: one, 2: Speed(9.0, 0.1, 1.88)}, 1).was_steady
+    assert not Trial(1, 2, [], {1: one, 2: Speed(9.0, 0.1, 1.5)}, 1).was_steady
+
+
 def test_a_second_lane_for_which_there_is_no_memory_is_done_without() -> None:
     opened: list[Session] = []
 
